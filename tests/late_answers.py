@@ -1,4 +1,4 @@
-"""Hold back answers of the service to a page in the browser, or let requests of the page fail."""
+"""Delay the answers that a page in the browser gets from the service, or let the requests of the page fail."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Draw face vectors of known people. Some pictures show several people."""
+"""Make random face vectors of known people. Some pictures show several people."""
 
 import numpy as np
 

@@ -14,8 +14,8 @@ the time does not depend on the weights. Five kinds of work are compared:
 - *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
 The overhead of the service is the time of *uncached* with one client, divided by the time of *bare*, minus 1. Other
-programs on the machine change these times. The second table has the processor time of a request, which other programs hardly
-change.
+programs on the machine change these times. The second table has the processor time of a request, which other programs
+hardly change.
 """
 
 import argparse

@@ -17,7 +17,8 @@ from thumblab_core.settings import Settings, settings
 
 
 class EncoderCheck:
-    """The check. It runs in its own process, because the process of `thumblab up` would never free PyTorch's memory."""
+    """A check of the image encoder, in its own process. The process of `thumblab up` would never free the memory that
+    PyTorch takes."""
 
     def __init__(self, chosen: Settings, environment: Mapping[str, str]) -> None:
         """`environment`: variables that the lab's servers get in addition to those of this process.

@@ -1,4 +1,4 @@
-"""Decide which alerts are reported to a person: once per cause, again every day, and when the alert has ended."""
+"""Decide when an alert is reported to a person: once per cause, then again every day, and when the alert has ended."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

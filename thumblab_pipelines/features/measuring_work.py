@@ -22,7 +22,8 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """A picture that is not measured yet, and its title. `image_vector`: the stored vector of the picture [d], or None."""
+    """A picture that is not measured yet, with its title. `image_vector` [d]: the stored vector of the picture, or
+    None."""
 
     sha256: str
     title: str

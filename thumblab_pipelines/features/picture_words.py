@@ -1,4 +1,4 @@
-"""Read from the database which words the pictures contain. Other queries use the same SQL expression for these words."""
+"""Read from the database which words the pictures contain. Other queries use the same SQL expression for the words."""
 
 from collections.abc import Sequence
 

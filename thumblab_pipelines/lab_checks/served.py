@@ -1,5 +1,5 @@
-"""Check the served releases: the checksums of all files, the recall of the indices, and whether the model is better than
-simple rankings."""
+"""Check the served releases: the checksums of all files, the recall of the indices, and whether the model beats simple
+rankings."""
 
 from collections.abc import Sequence
 

@@ -5,10 +5,10 @@ context also includes the hour and the weekday of the publication, and the views
 similar titles. From the context, a model predicts the log views of the video minus the trend of its channel. The
 residual is the true value minus the prediction. The residual is the part of the views that the picture may have caused.
 
-The prediction is cross-fitted [1]_. Each channel's videos are sorted by time and divided into five groups. Each group is
-predicted by a model that was fitted to the other four groups. The context's model consists of a ridge regression for all
-channels, and of channel adapters like the adapters of the ranking model. The context's model has no network, and does
-not use pictures.
+The prediction is cross-fitted [1]_. Each channel's videos are sorted by time and divided into five groups. Each group
+is predicted by a model that was fitted to the other four groups. The context's model consists of a ridge regression for
+all channels, and of channel adapters like the adapters of the ranking model. The context's model has no network, and
+does not use pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.

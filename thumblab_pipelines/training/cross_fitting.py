@@ -1,8 +1,8 @@
 """Predict each video by ridge regressions that were fitted to other videos.
 
-Each channel's videos are divided into five runs in order of time, and each run is predicted from the other four runs.
-So no video is predicted by a regression that was fitted to this video, and the prediction errors are about as large as
-for new videos.
+Each channel's videos are sorted by time and divided into five equal groups, called runs in this module. Each group is
+predicted from the other four groups. So no video is predicted by a regression that was fitted to this video, and the
+prediction errors are about as large as for new videos.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class _UnsaidError(LabError):
-    """The error that is raised if the answer cannot say who is seen. The message is the end of the sentence `_UNSAID`."""
+    """The error that is raised if the answer cannot say who is seen. The message ends the sentence `_UNSAID`."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Run a real Prometheus with the lab's example configuration, and ask it what a dashboard asks."""
+"""Run a real Prometheus with the lab's example configuration, and send it queries as a dashboard does."""
 
 import shutil
 import subprocess

@@ -1,4 +1,6 @@
-"""Test that a generated client can send scoring requests. openapi-python-client generates the client from the OpenAPI document."""
+"""Test that a generated client can send scoring requests.
+
+openapi-python-client generates the client from the OpenAPI document."""
 
 import json
 import os

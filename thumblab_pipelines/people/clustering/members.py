@@ -18,7 +18,7 @@ class Members:
     """
 
     def __init__(self, faces: Faces, anchors: Rows, count: int) -> None:
-        """Make `count` empty clusters. The first k clusters are the anchors. `anchors` [k]: the codes of the anchors."""
+        """Make `count` empty clusters. The first k clusters are the anchors. `anchors` [k]: their codes."""
         self._pictures = faces.pictures.tolist()
         self._banned: dict[int, set[int]] = {}
         number = {code: anchor for anchor, code in enumerate(anchors.tolist())}

@@ -1,4 +1,4 @@
-"""Compute the minimum similarity of a face and a cluster that it joins, and of two clusters that are merged."""
+"""Compute how similar a face must be to a cluster to join it, and how similar two clusters must be to be merged."""
 
 from __future__ import annotations
 

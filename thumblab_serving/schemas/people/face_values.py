@@ -1,4 +1,4 @@
-"""The values in each answer about a face. The lab has stored the face, or has only seen it on a picture of a request."""
+"""The values in each answer about a face. The lab has stored the face, or has only seen it in a request."""
 
 from typing import Annotated
 
