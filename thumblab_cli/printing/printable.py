@@ -1,4 +1,4 @@
-"""Make text that other people wrote safe to print on a terminal."""
+"""Change texts by other people so that they are safe to print on a terminal."""
 
 
 def printable(text: str) -> str:

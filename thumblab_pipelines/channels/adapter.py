@@ -66,8 +66,8 @@ class FittedAdapter:
     is fitted on. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left
     out, by reason. `compared`: number of one-video pairs that the adapter may learn from, see `compared.py`. `seconds`:
     duration of the fit; making the vectors is not counted. `check`: the evaluation of the adapter, or None if the
-    channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published, because an
-    identical adapter was already served.
+    channel has too few videos or pairs for an evaluation. `unchanged`: whether an identical adapter was
+    already served. In this case, no release was published.
     """
 
     channel_id: str

@@ -1,5 +1,7 @@
-"""Draw a map for the metadata of its asset: the points, coloured by cluster, and the labels, but no picture and no
-title.
+"""Draw a plot of a library map for the metadata of its asset.
+
+The plot shows the points, in the colour of their cluster, and the labels of the clusters. It shows no thumbnail and no
+title of a video.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests that start runs of Dagster, and their answers: refresh, rebuild, full embedding, changes of items."""
+"""The requests that start runs of Dagster (refresh, rebuild, full embedding, change of items), and their answers."""
 
 import re
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Test that the client stores and lists experiments, against the real service and its database."""
+"""Test, with the real service and its database, that the client stores and lists experiments."""
 
 import asyncio
 from datetime import date

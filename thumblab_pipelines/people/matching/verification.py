@@ -8,8 +8,9 @@ ROC AUC, EER
     The area under the curve of TAR over FAR. The equal error rate is the rate at which both kinds of errors are equally
     frequent.
 
-The intervals are from a bootstrap over people, because the pairs of one person are not independent. Each draw is used
-for the scores without the head (`before`) and with the head (`after`), so the interval of the difference is paired.
+The intervals are from a bootstrap over people, because the pairs of one person are not independent. Each sample of
+people is used for the scores without the head (`before`) and with the head (`after`), so the interval of the difference
+is paired.
 With few people, a plain percentile interval is too narrow. The percentiles are therefore expanded [1]_.
 
 .. [1] T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician, 2015.
