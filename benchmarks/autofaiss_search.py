@@ -1,6 +1,6 @@
 """Compare the search of the lab with numpy, autofaiss and pgvector.
 
-Each search finds the 200 nearest vectors of one query at a time, on one thread. The vectors imitate the vectors of an
+Each search gets one query, and finds the 200 vectors nearest to it, on one thread. The vectors imitate the vectors of an
 image encoder. They form clusters in a space of few dimensions, with noise in all dimensions. The queries have the same
 distribution but are not in the library.
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.people.clustering [--faces 100000] [--people 2000] [--new 1000] [--methods hdbscan ...]
 
-The table has the time and the quality of the clustering, and the time to assign new faces to people. A tenth of the
+The table has the time and the quality of the clustering, and the time to assign new faces to people. 10 % of the
 faces belong to strangers, who are seen once. Both the processor time and the time on the clock are printed. The time on
 the clock depends on other work of the machine.
 """

@@ -1,7 +1,7 @@
 """Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
 
-A PNG file is a sequence of chunks. Damage in a chunk that the pixels do not depend on never makes the picture
-unreadable. These checks are made before decoding:
+A PNG file is a sequence of chunks. A picture stays readable if the damaged chunks have no effect on its pixels. These
+checks are made before decoding:
 
     chunks                at most 100,000 (`limits.check_parts`)
     size                  `limits.check_size`

@@ -14,8 +14,8 @@ from thumblab_core.index.items import Item, Neighbour
 
 
 class Positions:
-    """The present items of a library: first the items of the base, without those that `changes` replaced or took out.
-    Then the items of the changes.
+    """The present items of a library. The items of the base come first, except items that `changes` replaced or took
+    out. The items of the changes follow.
 
     The object never changes, and many threads may use it at once. `kept` [len(base)] is False for each row of the base
     that was replaced or taken out.

@@ -1,4 +1,4 @@
-"""Move a channel that was imported from exports to another niche."""
+"""Move a channel to another niche. The channel must have been imported from exports of YouTube Studio."""
 
 from sqlalchemy import func, select, update
 
@@ -23,8 +23,8 @@ def move_channel(lab: Lab, channel: Channel, old: str, new: str, source: str) ->
         others = connection.scalar(select(func.count()).where(of_channel, videos.c.source != source)) or 0
         if others:
             return (
-                f"the channel is in the niche {old} already, so {new} was not used: the lab has {others} of its videos not "
-                "from exports, and they stay in the niche that they were collected for"
+                f"the channel is in the niche {old} already, so {new} was not used: {others} of its videos do not "
+                "come from exports, and they stay in the niche for which they were collected"
             )
         niches = list(connection.scalars(select(videos.c.niche).distinct().where(of_channel).order_by(videos.c.niche)))
         if len(niches) > 1:

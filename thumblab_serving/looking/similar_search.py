@@ -63,7 +63,7 @@ class _Results:
 
 
 class SimilarSearch:
-    """An object that searches the libraries from which `scorer` answers. Many threads may use it at the same time."""
+    """An object that searches the libraries that `scorer` uses too. Many threads may use it at the same time."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
