@@ -1,8 +1,8 @@
 """Compare the search of the lab with numpy, autofaiss and pgvector.
 
-Each search gets one query, and finds the 200 vectors nearest to it, on one thread. The vectors imitate the vectors of an
-image encoder. They form clusters in a space of few dimensions, with noise in all dimensions. The queries have the same
-distribution but are not in the library.
+Each search gets one query, and finds the 200 vectors nearest to it, on one thread. The vectors imitate the vectors of
+an image encoder. They form clusters in a space of few dimensions, with noise in all dimensions. The queries have the
+same distribution but are not in the library.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Store the standardised inputs of pictures without the zeros of their hashed words.
 
-Two thousand of the three thousand inputs are hashed words. Only about a hundred of these two thousand are not zero for
-a title. Without the zeros, the inputs take less than half of the memory.
+About 2,000 of the 3,000 inputs are hashed words. For one title, only about 100 of these 2,000 inputs differ from zero.
+Without the zeros, the inputs take less than half of the memory.
 """
 
 from collections.abc import Mapping

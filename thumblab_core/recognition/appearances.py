@@ -1,5 +1,5 @@
-"""Measure for each named person and channel how often the person is on thumbnails. Compare the views of these videos
-with the views of other videos.
+"""Measure for each named person and channel how often the person is on thumbnails. Compare the views of videos whose
+thumbnail shows the person with the views of other videos.
 
 The figures do not prove that a person causes views. A person may be on the thumbnails of videos whose topic draws more
 viewers.

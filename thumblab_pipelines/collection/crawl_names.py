@@ -1,4 +1,4 @@
-"""Add the channels that a person names by id, URL or handle to the crawl of a niche.
+"""Add channels to the crawl of a niche. A person names these channels by id, URL or handle.
 
 The crawl finds all other channels by searches, or takes them from the videos of the library.
 """

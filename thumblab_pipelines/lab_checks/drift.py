@@ -1,4 +1,4 @@
-"""Measure whether new pictures differ from pictures of the weeks before, across channels."""
+"""Measure whether the new pictures of all channels differ from their pictures of earlier weeks."""
 
 import warnings
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Draw pairs of faces, and compute their cosines. If there are too many pairs, random pairs are used.
+"""Choose pairs of faces, and compute their cosines. If there are too many pairs, random pairs are chosen.
 
-The functions take unit vectors [n, d] in canonical order, so that the draw does not depend on the order of the input.
+The functions take unit vectors [n, d] in canonical order, so that the choice does not depend on the order of the input.
 """
 
 from __future__ import annotations
