@@ -1,4 +1,4 @@
-"""Load the encoders that a channel needs before anything slow begins, such as the download of its thumbnails."""
+"""Load the encoders that a channel needs. This is done before slow work begins, such as downloads."""
 
 from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.errors import LabError, NoServedModelError

@@ -1,1 +1,1 @@
-"""Delete data that the lab may no longer keep from the tables, the image store and the releases."""
+"""Delete, in the tables, the image store and the releases, all data that the lab may no longer keep."""

@@ -28,7 +28,7 @@ _KEPT = 3
 class PublishedHead:
     """The release of a head. `served`: whether the release is served now. `reason`: why it is served or not served.
 
-    `trained` is None if nothing was trained, because the newest release was made from the same inputs.
+    If the newest release was made from the same inputs, no head was trained, and `trained` is None.
     """
 
     release: Release
