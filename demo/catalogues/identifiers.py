@@ -61,7 +61,7 @@ class VideoIds:
 
 
 class ChannelIds:
-    """The channel ids of a catalogue. Each number has an id of `UC` and 22 URL-safe characters."""
+    """The channel ids of a catalogue. An id is `UC` and 22 URL-safe characters that encode the number of a channel."""
 
     def __init__(self, seed: int) -> None:
         self._halves = Permutation(f"channel a:{seed}"), Permutation(f"channel b:{seed}")

@@ -1,6 +1,6 @@
-"""Look at the image encoder while `thumblab up` starts, and say if it cannot be loaded.
+"""Check, while `thumblab up` starts, whether the image encoder can be loaded.
 
-The lab loads the encoder only when it needs it. Without this check, a user would see the fault only at the first
+The lab loads the encoder only at its first use. Without this check, a user would see the fault only at the first
 refresh or the first import.
 """
 

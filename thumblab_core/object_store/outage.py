@@ -19,7 +19,7 @@ outage goes on.
 
 
 class Outage:
-    """Counts the requests that have failed since the last one that succeeded. Many threads may use this object.
+    """Counts the requests that have failed since the last successful request. Many threads may use this object.
 
     A request that was in flight at the first failure is not counted.
     """

@@ -88,8 +88,8 @@ class Supervisor(Multiprocess):
 
     uvicorn pings one worker after the other, and waits for each answer. So a busy worker delays the replacement of a
     dead worker, for up to `timeout_worker_healthcheck` seconds. Also, uvicorn ends the whole service if a replacement
-    fails to start. This supervisor waits for no answer, and never ends a serving worker because another worker cannot
-    start. If workers die soon after their start, each replacement comes after a longer wait.
+    fails to start. This supervisor waits for no answer. If a worker cannot start, the other workers continue. If
+    workers die soon after their start, each replacement comes after a longer wait.
 
     If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as a service with
     one worker does.
