@@ -14,9 +14,9 @@ The lab's usual training also trains models for the evaluation on unseen channel
 evaluation on unseen channels. For each variant, window and seed, the benchmark trains only one model of all channels.
 
 The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
-and adds what the channel's own videos teach. To measure `kept`, three more models must be trained, each without one
-third of the channels. To save time, `kept` is measured only once for each window, with the default recipe and the first
-seed. All variants use that value.
+and adds what the channel's own videos teach. To measure `kept`, three more models must be trained. Each of them leaves
+out a different 33 % of the channels. To save time, `kept` is measured only once for each window, with the default
+recipe and the first seed. All variants use that value.
 """
 
 import argparse

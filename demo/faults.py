@@ -31,7 +31,7 @@ class Fault:
     """A change of the answer to one request. The functions below create the usual faults.
 
     Args:
-        unpaid: whether the call costs no quota, because the service never receives or counts the call.
+        unpaid: whether the call costs no quota. The service never receives or counts such a call.
         delay_s: the seconds of real time before the answer.
         instead: a function that returns an answer in place of the service. With None, the service answers.
         upon: a function that takes an answer, and returns the altered answer.

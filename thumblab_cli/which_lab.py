@@ -1,4 +1,4 @@
-"""Choose the lab that a command works on. The lab is the user's own lab, or with `--demo` the demo's lab."""
+"""Choose the lab on which a command works. The lab is the user's own lab, or with `--demo` the demo's lab."""
 
 import functools
 import hashlib

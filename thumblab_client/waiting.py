@@ -15,7 +15,7 @@ class Patience:
 
     A request is repeated at most `retries` times, and the waits together take at most `seconds`. The service says in
     its header `Retry-After` how long to wait. Without this header, the waits are 1, 2, 4 ... seconds. If the next wait
-    would make the sum of the waits larger than `seconds`, the client raises the error at once.
+    would make the sum of the waits larger than `seconds`, the client raises the error immediately.
     """
 
     retries: int = 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class LabError(Exception):
-    """An error that the user can act on. The message says what is wrong, and what to do next."""
+    """An error for the user. The message says what is wrong, and what to do next."""
 
     transient = False
     """Whether the same action may succeed later, although the user changes nothing."""

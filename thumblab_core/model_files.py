@@ -41,7 +41,7 @@ class ModelFile:
         file: the name of the file.
         what: what the model does.
         licence: the licence of the model.
-        url: the address to fetch the file from. This address must not redirect.
+        url: the address from which the file is fetched. This address must not redirect.
         size: the size of the file in bytes.
         sha256: the SHA-256 of the bytes of the file.
     """

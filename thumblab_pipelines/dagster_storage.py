@@ -59,9 +59,9 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     """Storage of runs, events and schedules in the database `dagster` on the lab's server.
 
     Dagster's own storage opens a new connection for every event. `thumblab demo` records about 2,000 events, and
-    opening the connections took a third of the demo's time. So this class keeps its connections open. Dagster makes a
-    new object of this class for every tick of a sensor. So all objects in a process share the connections, and missing
-    tables are created only once per process.
+    opening the connections took about 33 % of the demo's time. So this class keeps its connections open. Dagster
+    makes a new object of this class for every tick of a sensor. So all objects in a process share the connections, and
+    missing tables are created only once per process.
     """
 
     def __init__(self, url: str, locks: RunLocks, inst_data: ConfigurableClassData | None = None) -> None:

@@ -33,7 +33,8 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(Handler):
-    """A handler that answers every request with `{}`. An MLflow server without experiments answers a search so."""
+    """A handler that answers every request with `{}`. An MLflow server without experiments gives this answer to
+    a search."""
 
     def do_GET(self) -> None:
         self.body()

@@ -3,7 +3,7 @@
 The crawl covers 1,500 channels and 200,000 videos. The test runs the crawl twice, each time in a new lab. The first
 crawl is not disturbed. The second crawl is killed ten times, and continued after each kill.
 
-The test takes a quarter of an hour, so only `make test-all` runs it. With pytest's option `-s`, the test prints its
+The test takes 15 minutes, so only `make test-all` runs it. With pytest's option `-s`, the test prints its
 results.
 """
 

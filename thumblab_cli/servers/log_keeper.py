@@ -1,8 +1,8 @@
 """Copy the output of a server into its log file, with the time before each line, and keep the file small.
 
-The supervisor runs this module as a script, one process per server. The script's standard input is the pipe that the
-server and its workers print to. The script ends when the server and all its workers have ended. So if the supervisor is
-killed, the script still logs what the server and its workers print.
+The supervisor runs this module as a script, one process per server. The script's standard input is the pipe to which
+the server and its workers print. The script ends when the server and all its workers have ended. So if the supervisor
+is killed, the script still logs what the server and its workers print.
 
 If a line cannot be written, for example because the disk is full, the line is lost and the server keeps running.
 """

@@ -2,10 +2,10 @@
 
 All code that reads the library from the database uses this definition.
 
-The library is defined for one encoder. A video is in the library of its niche if all of this is true:
+The library is defined for one encoder. A video is in the library of its niche if it fulfils all these conditions:
 
 - The video is no Short and no live stream, and its present thumbnail has a vector of the encoder. The view
-  `ref_thumbnails` ensures both.
+  `ref_thumbnails` ensures both conditions.
 - The video was last observed less than `days` days before the newest observation of the niche.
 - If the facts of the video come from YouTube, the video was also first collected less than `days` days before the
   newest observation of the niche. A video that was collected earlier is kept only for training.

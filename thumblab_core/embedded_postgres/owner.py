@@ -1,4 +1,4 @@
-"""Decide which host an embedded cluster belongs to. A cluster belongs to one host at a time. A container counts as a
+"""Decide to which host an embedded cluster belongs. A cluster belongs to one host at a time. A container counts as a
 host.
 
 Three files beside the server's data say which host the cluster belongs to:
@@ -13,7 +13,7 @@ which this host surely sees the locks. In one case, both hosts are containers on
 host has restarted since it wrote host.json.
 
 In all other cases, a person decides with the command `thumblab db take-over`. The command refuses if the heartbeat of
-the other host goes on. A host may be paused while this command runs. When the paused host runs again, host.json names
+the other host continues. A host may be paused while this command runs. When the paused host runs again, host.json names
 the new host. The watcher of the paused host then kills its server, see `watcher.py`.
 
 This module imports few packages, because `watcher.py` imports this module and must need little memory.

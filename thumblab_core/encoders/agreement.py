@@ -26,8 +26,8 @@ class Agreement:
     The order is measured on neighbour pairs. For each picture, a neighbour pair is two of its ten nearest neighbours in
     float32. The candidate agrees on the pair if the same neighbour is nearer to the picture in both encoders.
 
-    A pair is left out if both neighbours are almost equally near in float32: their cosines differ by at most a tenth of
-    the standard deviation of all cosines. This limit is relative, because the cosines of some encoders are all almost
+    A pair is left out if both neighbours are almost equally near in float32: their cosines differ by at most 0.1
+    standard deviations of all cosines. This limit is relative, because the cosines of some encoders are all almost
     equal. For example, all cosines of an untrained encoder are above 0.99.
 
     Attributes:

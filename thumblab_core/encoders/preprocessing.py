@@ -19,7 +19,7 @@ _MARGIN = 1.5
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The size and the normalisation that a model was trained with.
+    """The size and the normalisation of the pictures on which a model was trained.
 
     Attributes:
         height, width: the size of the model's input in pixels.

@@ -2,9 +2,9 @@
 
 PyPI's torchvision is built for CUDA, and its compiled operators do not load with a CPU-only torch. open_clip and
 transformers import torchvision, which then fails with "operator torchvision::nms does not exist". If the compiled
-operators do not load, this module declares the two operators that torchvision's Python code refers to. The declarations
-are enough, because the lab never calls the operators. With a torch for CUDA, the compiled operators load. A second
-declaration would then end the process.
+operators do not load, this module declares the two operators to which torchvision's Python code refers. The
+declarations are enough, because the lab never calls the operators. With a torch for CUDA, the compiled operators load.
+A second declaration would then end the process.
 """
 
 import contextlib

@@ -45,7 +45,8 @@ _FAILURES = (
 
 
 class Fetcher:
-    """A client that reads files from allowed hosts over one pool of connections. Many threads may use it at once.
+    """A client that reads files from allowed hosts over one pool of connections. Many threads may use it at the same
+    time.
 
     Args:
         hosts: the allowed hosts, in the form of `host_in_url`. `name` allows https on port 443. `name:port` allows

@@ -54,7 +54,7 @@ for `MAX_NEIGHBOURS` neighbours. For many more neighbours, the recall is unknown
 
 
 class Base:
-    """A set of vectors with their items. It never changes, and many threads may search it at once."""
+    """A set of vectors with their items. It never changes, and many threads may search it at the same time."""
 
     def __init__(self, index: Any, vectors: Vectors, items: Sequence[Item], kind: IndexKind) -> None:
         self.index = index

@@ -29,7 +29,7 @@ def mapped(path: Path) -> Vectors:
 
 class Pages:
     """Give the pages of mapped vectors back to the operating system after they were read. Does nothing if the vectors
-    are not mapped. Many threads may use this object at once.
+    are not mapped. Many threads may use this object at the same time.
     """
 
     def __init__(self, vectors: Vectors) -> None:

@@ -42,7 +42,7 @@ _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
 class NicheIndex:
     """The library of one niche, with vectors of one encoder.
 
-    It never changes, and many threads may search it at once.
+    It never changes, and many threads may search it at the same time.
     """
 
     def __init__(

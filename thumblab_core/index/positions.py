@@ -17,8 +17,8 @@ class Positions:
     """The present items of a library. The items of the base come first, except items that `changes` replaced or took
     out. The items of the changes follow.
 
-    The object never changes, and many threads may use it at once. `kept` [len(base)] is False for each row of the base
-    that was replaced or taken out.
+    The object never changes, and many threads may use it at the same time. `kept` [len(base)] is False for each row of
+    the base that was replaced or taken out.
     """
 
     def __init__(self, base: Base, changes: Changes) -> None:

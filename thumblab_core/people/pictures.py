@@ -33,7 +33,7 @@ _LONGEST_FILE_NAME = 255
 
 @dataclass(frozen=True)
 class Scope:
-    """The thumbnails in which faces may be looked for.
+    """The thumbnails that may be searched for faces.
 
     `niche`: only pictures of this niche, or of all niches if None. `channels`: only pictures of these channels, or of
     all channels if None. `given`: whether the pictures that a person gave belong to the scope.

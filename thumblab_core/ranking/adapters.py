@@ -56,8 +56,8 @@ _KERNEL = "#kernel"
 class ComparedPictures:
     """k pairs of pictures that were compared on one video of a channel.
 
-    `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
-    with. `score_gaps` [k]: the model's score of the first picture minus its score of the second picture. `gaps` [k]:
+    `first` and `second` [k, d]: the standardised inputs of the two pictures, each picture under its own
+    title. `score_gaps` [k]: the model's score of the first picture minus its score of the second picture. `gaps` [k]:
     the measured log clicks or log views of the first picture minus those of the second picture. `variances` [k]: the
     variance of the error of each gap.
     """
@@ -77,7 +77,7 @@ class Adapter:
 
     `history`: standardised inputs of the pictures [m, d]. `weights`: weights of the pictures in the regression,
     float32 [m]. `score_slope`: slope of the measured log views on the model's score, 0 to 1. It was measured on
-    channels that the model was not trained on. `quantiles`: the 101 percentiles of the adapted scores of the channel's
+    channels on which the model was not trained. `quantiles`: the 101 percentiles of the adapted scores of the channel's
     own videos. Each video is scored by an adapter that was fitted on the channel's other videos. `quantiles` is None if
     there are fewer than 20 videos, or if an older version of the lab made the adapter. `kernel`: the kernel of the
     regression. None means a kernel that is only a Gaussian, as in older versions of the lab. `compared`: number of

@@ -42,7 +42,7 @@ interval.
 class ChannelAdapterInfo:
     """The description of a channel adapter in the manifest of its release.
 
-    `model`: release id of the model that the adapter was fitted for. `videos`: number of videos in the adapter.
+    `model`: release id of the model for which the adapter was fitted. `videos`: number of videos in the adapter.
     `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none. `handle`: the
     channel's @handle in lower case, or None if the @handle was unknown. `niche`: the niche of most of the channel's
     videos, or None in older releases.

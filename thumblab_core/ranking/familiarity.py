@@ -1,4 +1,4 @@
-"""Decide whether a picture resembles any picture that a model was trained on.
+"""Decide whether a picture resembles any of the pictures on which a model was trained.
 
 If a picture resembles none of them, the model's score of this picture means nothing.
 

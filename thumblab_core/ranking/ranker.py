@@ -60,7 +60,8 @@ def weight_shapes(config: RankerConfig) -> dict[str, tuple[int, ...]]:
 
 
 class Ranker:
-    """The network that the docstring of this module describes, for predictions. Several threads may use it at once.
+    """The network that the docstring of this module describes, for predictions. Several threads may use it at the same
+    time.
 
     Four of the `weights` are arrays [d] with a value for each input. `mean` and `scale` standardise the input. `reach`
     is the standard deviation of the standardised input, and limits how far an input may be from its mean. `gain`

@@ -32,7 +32,8 @@ class KnownPeople:
         centroids: unit vectors, float32 [c, d], of people and of unknown clusters.
         calibration: what a cosine means. None if faces were never grouped in this space.
         threshold: the threshold of the last grouping, as a match score.
-        waiting: how many people have faces and no centroid, because a person changed them since the last grouping.
+        waiting: how many people have faces but no centroid yet. Somebody has changed these clusters since the last
+        grouping.
     """
 
     names: Mapping[str, str]

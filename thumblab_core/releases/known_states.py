@@ -1,6 +1,6 @@
 """Read and change the states of the scopes in an object store.
 
-Some processes read a state again and again, such as the service. They keep the last answer for a moment. After that,
+Some processes, such as the service, read a state again and again. They keep the last answer for a moment. After that,
 they send the store the tag of the state that they know. If the state has not changed, the store does not send it again.
 """
 

@@ -39,7 +39,7 @@ NO_ENCODER = "not measured: no title encoder, and the image encoder has no text 
 
 @dataclass(frozen=True)
 class Title:
-    """The title that a picture is compared with.
+    """The title with which a picture is compared.
 
     `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower, the part
     that encodes texts. `title_match` then compares these two vectors. Without the vectors, `title_match` compares the

@@ -1,8 +1,8 @@
 """Fit the adapter of one channel for the served model, evaluate the adapter, and serve it.
 
 The adapter is fitted on the channel's usable videos, which `adapter_videos.py` selects. If there are more than a
-thousand, only the newest thousand are used. To evaluate the adapter, another adapter is fitted on the oldest four
-fifths of these videos, and tested on the newest fifth.
+thousand, only the newest thousand are used. To evaluate the adapter, another adapter is fitted to the oldest 80 % of
+these videos, and tested on the newest 20 %.
 
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
@@ -53,7 +53,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Raised if the lab no longer serves the model that the adapter was requested for."""
+    """Raised if the lab no longer serves the model for which the adapter was requested."""
 
     transient = True
 
@@ -62,12 +62,12 @@ class AnotherModelError(LabError):
 class FittedAdapter:
     """A channel's adapter as it is served now.
 
-    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
-    is fitted on. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left
-    out, by reason. `compared`: number of one-video pairs that the adapter may learn from, see `compared.py`. `seconds`:
-    duration of the fit; making the vectors is not counted. `check`: the evaluation of the adapter, or None if the
-    channel has too few videos or pairs for an evaluation. `unchanged`: whether an identical adapter was
-    already served. In this case, no release was published.
+    `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos to which the
+    adapter is fitted. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos
+    left out, by reason. `compared`: number of one-video pairs that the adapter may learn from, see `compared.py`.
+    `seconds`: duration of the fit; making the vectors is not counted. `check`: the evaluation of the adapter, or None
+    if the channel has too few videos or pairs for an evaluation. `unchanged`: whether an identical adapter was already
+    served. In this case, no release was published.
     """
 
     channel_id: str

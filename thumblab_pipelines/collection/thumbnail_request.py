@@ -41,8 +41,8 @@ class Outcome:
     """The outcome of a request for a thumbnail.
 
     `sighting`: a row for the database. The row says that the video now shows this picture, or no picture. `size`:
-    number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts` does not
-    allow the URL. `store_error`: the error of the image store if it could not be used, else None.
+    number of bytes that were read. `refused`: whether the setting `image_hosts` forbids the URL. If it does, no request
+    was made. `store_error`: the error of the image store if it could not be used, else None.
     """
 
     kind: Kind

@@ -45,7 +45,8 @@ days, suits a tutorial that people watch for months.
 class Growth:
     """The growth law with its half age in hours.
 
-    `histories` is the number of view series that the half age was fitted to. `histories` is 0 for the typical half age.
+    `histories` is the number of view series to which the half age was fitted. `histories` is 0 for the typical half
+    age.
     """
 
     half_age: float = TYPICAL_HALF_AGE

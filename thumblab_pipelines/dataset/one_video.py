@@ -62,7 +62,7 @@ class OneVideoPairs:
     images
         Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before the vector of picture b.
     titles
-        Unit vectors of the titles [k, 2, d_t] that the pictures were shown with.
+        Unit vectors [k, 2, d_t] of the titles with which the pictures were shown.
     """
 
     pairs: pd.DataFrame

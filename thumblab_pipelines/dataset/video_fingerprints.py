@@ -1,4 +1,4 @@
-"""Compute fingerprints of videos, and find the videos that a model was trained on.
+"""Compute fingerprints of videos, and find the videos on which a model was trained.
 
 The release of a model or of a fine-tuned encoder stores the fingerprints of its training videos. A model is not
 evaluated on these videos.

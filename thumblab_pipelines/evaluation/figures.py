@@ -79,7 +79,7 @@ class Evaluation:
     pairs
         The number of pairs that the figure was measured on, or 0 if it was measured on videos instead of pairs.
     channels
-        The number of channels that these pairs or videos belong to.
+        The number of channels to which these pairs or videos belong.
     question
         What is asked about the pairs: `PACKAGE`, `ONE_TITLE` or `ONE_VIDEO` of `thumblab_core.ranking.skill`.
         Evaluations of older releases have only `PACKAGE`.

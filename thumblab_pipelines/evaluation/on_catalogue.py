@@ -1,7 +1,7 @@
 """Evaluate an existing model on a catalogue, without and with adapters for the channels of the catalogue.
 
 The catalogue is imported into a separate lab, so that its videos do not enter the lab of the model. The pictures and
-titles of the catalogue are encoded with the encoders that the model was trained with.
+titles of the catalogue are encoded with the encoders of the model's training.
 """
 
 from __future__ import annotations

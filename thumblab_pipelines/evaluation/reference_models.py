@@ -1,6 +1,6 @@
 """Compute the scores of the reference models, which are simple models that the ranking model should beat.
 
-The known rows are the videos that a reference model may be fitted to. A known pair consists of two known rows.
+The known rows are the videos to which a reference model may be fitted. A known pair consists of two known rows.
 
     age, length      sort by one column, in the direction that has the higher AUC on the known pairs
     title            ridge regression on the title's vector and simple facts about its wording

@@ -54,7 +54,7 @@ class Baselines:
     Attributes:
         channels: number of channels with a baseline over all ages.
         bands: number of channels with a baseline, for each age band.
-        silent: number of channels without a baseline because their median views are zero.
+        silent: number of channels whose median views are zero, so that they have no baseline.
         lowest, highest: the smallest and largest median views per hour over all ages.
     """
 

@@ -102,7 +102,7 @@ class _FineTuning:
     """The data, the models and the settings of one fine-tuning.
 
     `encoder`: the encoder whose weights are changed. `start`: the ranking model whose heads are used at the start, or
-    None for fresh heads. `inputs`: a digest of everything that the result depends on.
+    None for fresh heads. `inputs`: a digest of everything on which the result depends.
     """
 
     data: "Dataset"

@@ -51,7 +51,7 @@ class ExperimentFigures:
 
     Attributes:
         pairs: the number of decided pairs.
-        channels, experiments: the numbers of channels and of experiments that these pairs come from.
+        channels, experiments: the numbers of channels and of experiments from which these pairs come.
         accuracy: the share of pairs in which the claimed probability of the winner is above 0.5. A pair with a
             probability of exactly 0.5 counts as half a pair.
         overconfidence: the favourite of a pair is the candidate with the larger claimed probability. The
@@ -78,7 +78,7 @@ class OrderFigures:
     """The figures of claims without a probability. Such a claim says only which of two candidates is better.
 
     `accuracy`: the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
-    half a pair. `compared`: the number of videos or experiments that the pairs come from.
+    half a pair. `compared`: the number of videos or experiments from which the pairs come.
     """
 
     pairs: int

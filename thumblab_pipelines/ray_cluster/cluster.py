@@ -32,9 +32,9 @@ _DONE, _FAILED = "done", "failed"
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster that this process is connected to.
+    """A Ray cluster to which this process is connected.
 
-    `cpus` and `gpus`: the cores and GPUs of one worker. `workers`: number of workers that the nodes have room for.
+    `cpus` and `gpus`: the cores and GPUs of one worker. `workers`: number of workers for which the nodes have room.
     `nodes`: number of nodes. `training_workers`: number of workers that train one model together.
     `shared`: a folder that every node sees at this path.
     """

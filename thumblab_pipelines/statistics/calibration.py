@@ -4,7 +4,7 @@ The gap of a pair is the score of its winner minus the score of its loser. The m
 sigmoid(slope * gap). The formula sigmoid(slope * gap) is Platt scaling [1]_ without a bias. The order of a pair's
 videos has no meaning: if the videos are swapped, a probability p must become 1 - p. A formula with a bias would not
 have this property. For the same reason, the slope and the calibration curve count each pair in both orders. The slope
-is fitted on pairs that the model was not trained on. Calibration is measured on other held-out pairs.
+is fitted on pairs on which the model was not trained. Calibration is measured on other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.

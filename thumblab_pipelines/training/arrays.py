@@ -13,7 +13,7 @@ from thumblab_pipelines.statistics.mixed_rows import MixedRows
 
 @dataclass(frozen=True)
 class TrainingArrays:
-    """The n rows that a model learns from.
+    """The n rows from which a model learns.
 
     `inputs` [n, d] are the inputs. `engagement` [n] and `sub_scores` [n, k] are targets between 0 and 1, or NaN where
     unknown.

@@ -67,7 +67,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class TrainingFolders:
-    """The folders that a training writes to. If a folder is None, nothing is written.
+    """The folders to which a training writes. If a folder is None, nothing is written.
 
     `checkpoints`: for the state from which the training can be resumed. `logs`: for the logs of TensorBoard.
     """

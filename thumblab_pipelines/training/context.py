@@ -57,7 +57,7 @@ class Context:
     residual
         The true log views [n] minus the trend of the channel, minus `predicted`.
 
-    `predicted` and `residual` are NaN for videos that the context was not computed for.
+    `predicted` and `residual` are NaN for videos for which the context was not computed.
     """
 
     predicted: Float64s

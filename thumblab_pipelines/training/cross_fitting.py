@@ -110,8 +110,8 @@ def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: fl
 
 @dataclass(frozen=True)
 class FittedRidge:
-    """A ridge regression with an intercept: its coefficients [d, k], and the means of the rows that the regression was
-    fitted to.
+    """A ridge regression with an intercept: its coefficients [d, k], and the means of the rows to which the regression
+    was fitted.
     """
 
     weights: Float32s

@@ -29,7 +29,7 @@ LEAST_PAIRS_FOR_SLOPE = 50
 
 @dataclass(frozen=True)
 class SlopeData:
-    """The data that a slope for pictures under one title is fitted to.
+    """The data to which a slope for pictures under one title is fitted.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Score the two pictures of held-out one-video pairs, each picture with the title that it was shown with."""
+"""Score the two pictures of held-out one-video pairs, each picture under its own title."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class OneVideoInputs:
     """The inputs of the ranking model for k one-video pairs.
 
     `first` [k, d]: the inputs of picture a. `second` [k, d]: the inputs of picture b. Each picture has the title that
-    it was shown with. Words in the pictures are used only if the words of both pictures of the pair are known.
+    was shown with it. Words in the pictures are used only if the words of both pictures of the pair are known.
     """
 
     first: Float32s

@@ -27,7 +27,7 @@ of the video."""
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """The videos to search for.
+    """The conditions for the videos that a search finds.
 
     `region`: ISO 3166-1 code. `category_id`: only videos of this category. `text`: only videos that match this text, in
     which `|` means "or". `language`: BCP 47 code of the preferred language. `order`: "viewCount" for the most viewed

@@ -10,7 +10,8 @@ _LONGEST_WAIT_S = 0.5
 
 
 class Foreground:
-    """The count of the requests that are being answered at the moment. Many threads may use this object at once.
+    """The count of the requests that are being answered at the moment. Many threads may use this object at the same
+    time.
 
     The foreground counts as quiet after `quiet_s` seconds without a request. A client that sends many requests leaves
     short pauses between them. A batch that began in such a pause would only delay the next request.

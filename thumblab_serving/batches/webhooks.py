@@ -30,7 +30,7 @@ class WebhookError(LabError):
 
 
 class Webhooks:
-    """A sender of webhooks. Many threads may use it at once. Close it after use."""
+    """A sender of webhooks. Many threads may use it at the same time. Close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         hosts = [host for host in settings.serving_webhook_hosts.split(",") if host]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 
 
 class ChannelNames:
-    """The names of the channels that the service can adapt its answers to."""
+    """The names of the channels to which the service can adapt its answers."""
 
     def __init__(self, store: ReleaseStore, database: ServiceDatabase) -> None:
         self._added = ChannelAdapters(store)

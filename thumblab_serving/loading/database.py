@@ -52,7 +52,7 @@ class ServiceDatabase:
 
     Many threads may use this object at the same time. After a failure, the database is not queried again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once. If the database cannot store a value, only the call with this value raises the error.
+    again immediately. If the database cannot store a value, only the call with this value raises the error.
 
     `statement_seconds`: the time limit for the statements of `read` and `write`; None means two seconds. With such a
     limit, a call waits at most half a second longer than the limit.

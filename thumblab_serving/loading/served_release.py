@@ -54,7 +54,7 @@ class ServedRelease(Generic[T]):
     The function `load` verifies and reads a release. If `load` raises any exception, the release is refused. Meanwhile,
     the previous release stays served. `Backoff` decides when the refused release is tried again. If the error may be
     temporary, the wait is at most one minute, and otherwise at most ten minutes. If the pointer moves, the new release
-    is tried at once.
+    is tried immediately.
 
     Releases are loaded in their own thread, one at a time.
     """

@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Query:
-    """A query as a unit vector [d] of an encoder. `matched_by` says what the vector is compared with.
+    """A query as a unit vector [d] of an encoder. `matched_by` says with what the vector is compared.
 
     `picture_encoder` is the image encoder of the libraries that are searched.
     """

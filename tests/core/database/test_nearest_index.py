@@ -1,7 +1,7 @@
 """Test the HNSW indexes of pgvector, through which the lab searches a library without comparing all vectors.
 
 The lab makes one index for each encoder. If an index is incomplete, the lab makes it again. If a vector is saved after
-the index was made, a search through the index finds this vector at once.
+the index was made, a search through the index finds this vector immediately.
 """
 
 from collections.abc import Callable

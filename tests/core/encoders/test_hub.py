@@ -1,6 +1,6 @@
 """Test encoders whose model files come from a hub, such as Hugging Face.
 
-If the hub does not answer, an error names at once what to use instead.
+If the hub does not answer, an error says immediately what to use instead.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tests of evaluating a trained model on the videos of a catalogue.
 
-The model is evaluated only on videos that it was not trained on. A channel's adapter is fitted only to videos that were
-published before the evaluated videos.
+The model is evaluated only on videos on which it was not trained. A channel's adapter is fitted only to videos that
+were published before the evaluated videos.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Tests of changes to a served index.
 
-The lab puts a video into the index at once, or takes a video out of the index at once. Every later build keeps this
+The lab puts a video into the index immediately, or takes it out immediately. Every later build keeps this
 change. Other tests in this file cover the commands and the search.
 """
 

@@ -19,7 +19,7 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """The videos of three channels in order of time. The last quarter of the videos of the channels `a` and `b` is not
+    """The videos of three channels in order of time. The last 25 % of the videos of the channels `a` and `b` are not
     known.
 
     The viewers of the channels `a` and `b` have opposite tastes. The channel `few` has too few videos for an adapter.

@@ -1,7 +1,7 @@
 """Fixtures with a real Dagster for the tests of this folder.
 
 The lab's webserver runs with the lab's jobs for people, and with one job that only the tests use. No daemon runs. The
-runs of the tests' own job therefore wait, and the runs of the other jobs begin at once.
+runs of the tests' own job therefore wait, and the runs of the other jobs begin immediately.
 """
 
 import os

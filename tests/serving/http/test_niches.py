@@ -1,6 +1,6 @@
 """Test `/api/v1/niches` over HTTP. Niches are listed, added, changed, retired, restored and proposed.
 
-All other routes must know a changed niche at once.
+All other routes must know a changed niche immediately.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Test that the service loads promoted releases, and refuses releases that are damaged or that it cannot use."""
+"""Test that the service loads promoted releases, and refuses damaged and unusable releases."""
 
 import json
 import threading

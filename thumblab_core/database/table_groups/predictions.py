@@ -5,7 +5,7 @@ The service fills `predictions` and `prediction_candidates` if the setting `keep
 
 A prediction has no foreign key to a channel. A prediction is the user's own data, and the user may score pictures for a
 channel that the lab has not collected. A row of `prediction_outcomes` has a foreign key to the video or the experiment
-that it was taken from. So the row is deleted together with this video or experiment (docs/retention.md).
+from which it was taken. So the row is deleted together with this video or experiment (docs/retention.md).
 """
 
 from sqlalchemy import (

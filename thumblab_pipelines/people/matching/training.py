@@ -1,6 +1,6 @@
 """Train a matching head on labelled faces, and decide whether it may be served.
 
-A head cannot be judged on people that it has learnt from. So the figures of a head come from a cross-fitting: ten
+A head cannot be judged on people from whom it has learnt. So the figures of a head come from a cross-fitting: ten
 further heads are trained in the same way. Each of them is trained on a part of the people, and judged on the remaining
 people.
 """

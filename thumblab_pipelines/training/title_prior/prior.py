@@ -45,7 +45,7 @@ class TitlePrior:
     """The effect of a title on log views. `facts` [FACTS]: the effect of one unit of each title fact. `words` [WORDS]:
     the effect of one unit of each column of the hashed words.
 
-    `videos` and `channels`: the numbers of videos and channels that the prior was fitted to.
+    `videos` and `channels`: the numbers of videos and channels to which the prior was fitted.
     """
 
     facts: Float64s

@@ -183,7 +183,7 @@ class MoveFacesRequest(MoveFaceRequest):
 
 
 class NotThisPersonRequest(StrictModel):
-    """The cluster that a face does not belong to. The body may be left out."""
+    """A statement that a face does not belong to a cluster. The body may be left out."""
 
     cluster_id: ClusterId | None = Field(default=None, description="Default: the cluster that the face is in.")
 
