@@ -1,4 +1,4 @@
-"""Check that the image store has all pictures that the database names. Also check that an object store can be written."""
+"""Check that the image store has all pictures that the database names, and that an object store can be written."""
 
 from collections.abc import Iterator
 

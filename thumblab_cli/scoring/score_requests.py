@@ -1,4 +1,4 @@
-"""Read the scoring requests of a folder of pictures, or of a CSV table."""
+"""Read scoring requests from a folder of pictures, or from a CSV table."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Keep copies of pictures from an object store on this machine's disk, within a limit, and for at most a day."""
+"""Keep copies of an object store's pictures on this machine's disk. The copies stay for at most a day."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Name clusters, merge them, and say who runs the channel.
+"""Name clusters, merge them, and record which person owns the channel.
 
 A person who names or merges a cluster decides about the faces that are in it at that time. So these faces are pinned.
 """

@@ -1,4 +1,4 @@
-"""Read the text in a picture with the networks of PP-OCR. The package RapidOCR runs the networks on OpenVINO.
+"""Read the text in a picture. The neural networks come from PP-OCR, and the package RapidOCR runs them on OpenVINO.
 
 One network, the detector, finds lines of text. A second network, the recogniser, reads the lines. RapidOCR also
 searches for upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need

@@ -1,4 +1,4 @@
-"""Copy files into a backup, and keep the files of an earlier backup that are still good."""
+"""Copy files into a backup, and keep the undamaged files of an earlier backup."""
 
 import hashlib
 import shutil

@@ -1,5 +1,5 @@
-"""Describe how the thumbnails of a cluster differ from other thumbnails in text, faces, subject, colours and
-sub-scores.
+"""Describe how the text, faces, subject, colours and sub-scores of a cluster's thumbnails differ from the same features
+of other thumbnails.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Refusal:
 
 
 class YouTubeError(LabError):
-    """Error of a call that YouTube refused, or that did not reach YouTube.
+    """The error of a call to YouTube. YouTube refused the call, or the call did not reach YouTube.
 
     `reason`: the API's code for the refusal, such as `playlistNotFound`, or empty if the API gave no code. `transient`:
     whether the same call may succeed after a short wait.

@@ -1,4 +1,4 @@
-"""Find the thumbnails of the libraries that are similar to a query, and compose the answer.
+"""Find, in the libraries, the thumbnails that are similar to a query, and compose the answer.
 
 All items of an answer, with their facts, come from the index releases that are named in the answer. A release never
 changes. So ids and facts fit together even if another release is promoted while the answer is made.

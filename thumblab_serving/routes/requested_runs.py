@@ -1,4 +1,4 @@
-"""Start the runs that a request asks for, and compose the answer. All routes that start runs use this module."""
+"""Start the runs that a request needs, and compose the answer. All routes that start runs use this module."""
 
 import asyncio
 import contextlib
