@@ -1,4 +1,4 @@
-"""The lab that every pipeline step works on, with its settings, database, image store and release store."""
+"""The lab on which every pipeline step works: its settings, database, image store and release store."""
 
 import hashlib
 import json

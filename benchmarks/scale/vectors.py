@@ -1,5 +1,5 @@
-"""The stages that measure near-duplicates and the library index. They find near-duplicates, and build, search and
-change an index of synthetic vectors with 768 dimensions.
+"""Run and measure the stages that find near-duplicates, and that build, search and change a library index. The vectors
+are synthetic and have 768 dimensions.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The log of one start of a server: a pipe that the server prints to, and a process that writes the printed text to a
+"""The log of one start of a server: a pipe to which the server prints, and a process that writes the printed text to a
 file.
 """
 

@@ -1,4 +1,4 @@
-"""Define the settings of the people in thumbnails.
+"""Define the settings of the search for people in thumbnails.
 
 The last five settings are also read from variables without the prefix `THUMBLAB_`.
 """

@@ -1,4 +1,4 @@
-"""Parse JPEG files. Only the segments that the pixels depend on are passed to the decoder.
+"""Parse JPEG files. Only the segments on which the pixels depend are passed to the decoder.
 
 A JPEG file is a sequence of segments and scans. A camera or an attacker may add a second picture (MPO), comments,
 previews or broken EXIF data. Damage in such parts must not make the picture unreadable, so these parts are not passed

@@ -1,4 +1,4 @@
-"""Parse PNG files. Only the chunks that the pixels depend on are passed to the decoder.
+"""Parse PNG files. Only the chunks on which the pixels depend are passed to the decoder.
 
 A PNG file is a sequence of chunks. A picture stays readable if the damaged chunks have no effect on its pixels. These
 checks are made before decoding:

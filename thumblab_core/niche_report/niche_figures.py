@@ -96,7 +96,7 @@ class Finding(_Record):
 
 
 class Coverage(_Record):
-    """What a report is made from, and what was left out of it."""
+    """The data from which a report is made, and the data that were left out."""
 
     videos: int = Field(description="The number of videos that were compared.")
     channels: int = Field(

@@ -24,7 +24,7 @@ class Match:
 
 @dataclass(frozen=True)
 class KnownPeople:
-    """The clusters that a face may belong to, in one space (`recognition.space`).
+    """The clusters to which a face may belong, in one space (`recognition.space`).
 
     Attributes:
         names: the name of each person, by the key of the cluster.

@@ -1,4 +1,4 @@
-"""Keep copies of releases from an object store on this machine's disk, and notice copies that have changed.
+"""Keep copies of an object store's releases on this machine's disk, and notice copies that have changed.
 
     <cache>/<kind>/<scope>/<release_id>/            the files of the release, and its manifest
     <cache>/<kind>/<scope>/<release_id>.copied      size and modification time of each file when it was verified

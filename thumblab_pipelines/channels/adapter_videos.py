@@ -1,4 +1,4 @@
-"""Select the videos that a channel adapter is fitted on, and make their vectors.
+"""Select the videos to which a channel adapter is fitted, and make their vectors.
 
 The model's training uses similar rules, see `dataset/corpus.py`. A usable video is an ordinary video of at least one
 minute, with a picture and a count of views. A usable video also needs vectors from both encoders of the model. If the

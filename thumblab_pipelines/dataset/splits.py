@@ -1,4 +1,4 @@
-"""Assign each video a part by time and a fold by channel.
+"""Assign each video to a part by time, and to a fold by channel.
 
 The parts (training, validation and test) divide the videos of each channel by date. A model that was trained on the
 training part is evaluated on later videos of the same channels. Each fold contains whole channels. For each fold, a

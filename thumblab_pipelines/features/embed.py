@@ -1,4 +1,4 @@
-"""Encode the thumbnails and titles of a niche that have no vector yet from the encoders in the settings."""
+"""Encode all thumbnails and titles of a niche that have no vector yet. The settings name the encoders."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence

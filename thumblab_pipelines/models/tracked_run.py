@@ -57,7 +57,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Source:
-    """A source that a model was made from: its training pairs, an encoder or the code.
+    """A source from which a model was made: its training pairs, an encoder or the code.
 
     `digest`: at most 36 characters that identify the version of the source. `where`: how to find the source. `profile`:
     facts about the source.

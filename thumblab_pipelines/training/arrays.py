@@ -1,4 +1,4 @@
-"""Define the arrays that a model is fitted to: inputs, pairs, and targets for engagement and sub-scores."""
+"""Define the arrays to which a model is fitted: inputs, pairs, and targets for engagement and sub-scores."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Find the id of a channel by its name in a request."""
+"""Find the id of the channel that a request names."""
 
 from typing import TYPE_CHECKING
 

@@ -19,8 +19,8 @@ from thumblab_core.images import Pixels
 
 
 class Planted(FaceDetector):
-    """A detector that finds as many faces as the red value of the picture's first pixel. If the green value of this
-    pixel is 9, the landmarks of each face lie almost at one point.
+    """A detector that finds N faces. N is the red value of the picture's first pixel. If the green value of this pixel
+    is 9, the landmarks of each face lie almost at one point.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Test that single failed requests for pictures are tolerated, and that many of them in a row end the work."""
+"""Test that single failed requests for pictures are tolerated, and that many failed requests in a row end the work."""
 
 import threading
 import time

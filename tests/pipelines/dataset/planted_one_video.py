@@ -31,7 +31,7 @@ FIRST_DAY = date(2026, 12, 1)
 
 @dataclass(frozen=True)
 class PlantedLab:
-    """A lab, the catalogue that its videos come from, and the experiments that it stores.
+    """A lab, the catalogue from which its videos come, and the experiments that it stores.
 
     `numbers` has the number that the lab gave to each of `experiments`. `experiments[i]` started i days after
     `FIRST_DAY`.

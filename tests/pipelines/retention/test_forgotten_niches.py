@@ -101,7 +101,7 @@ def is_active(full: FullLab) -> bool | None:
 
 
 class SlowRun:
-    """A progress listener that acts like a run that began before the niche was retired.
+    """A progress listener that acts like a run. The run began before the niche was retired.
 
     The run saves a video again each time that all videos have been deleted, but at most `times` times.
     """

@@ -1,4 +1,4 @@
-"""Test the import of channels with `Client` and `AsyncClient` against the real service. No Dagster runs in this lab."""
+"""Test how `Client` and `AsyncClient` import channels. The service is real, but no Dagster runs in this lab."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Test `GET /v1/lab` over HTTP, which reports the libraries and the model of the lab, and their age."""
+"""Test `GET /v1/lab` over HTTP. The answer has the libraries and the model of the lab, and their age."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Test the niches in the part Lab of the page, in a browser.
+"""Test in a browser the part *Lab* of the page, which shows the niches.
 
 A person adds, edits, retires and restores niches. The page shows the cost of a niche before it is added.
 """

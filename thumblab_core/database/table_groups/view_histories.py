@@ -1,4 +1,7 @@
-"""The table with a digest of the data from which each video's views at fixed ages were estimated."""
+"""Define the table of view histories.
+
+The table has a digest for each video. The digest is made of the data from which the video's views at fixed ages were
+estimated."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table
 

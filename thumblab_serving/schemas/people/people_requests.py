@@ -135,7 +135,7 @@ class TrainFacesRequest(_Queued):
 
 
 class DetectFacesRequest(_Queued):
-    """The thumbnails in which to look for faces."""
+    """A request to look for faces in thumbnails."""
 
     niche: Niche | None = Field(default=None, description="Default: every niche.")
 
