@@ -172,7 +172,7 @@ class NearChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalOut:
-    """A niche that could be added. Nothing is changed."""
+    """A niche that could be added. The request does not add the niche."""
 
     channels: list[NearChannelOut]
     """The nearest channels, the most similar first."""

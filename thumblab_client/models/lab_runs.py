@@ -1,4 +1,4 @@
-"""Requests that start runs of Dagster, and their answers: refresh, rebuild, full embedding, changes of items.
+"""The requests that start runs of Dagster (refresh, rebuild, full embedding, change of items), and their answers.
 
 This file is generated: change `thumblab_serving/schemas/lab_runs.py`, then run
 `python -m thumblab_serving.client_models`.

@@ -160,7 +160,7 @@ class ThumbnailVersionOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ClickThroughOut:
-    """The true click-through rate of the owner's own reports."""
+    """The true click-through rate, from reports of the channel's owner."""
 
     click_through_rate: float
     """Fraction of the impressions."""

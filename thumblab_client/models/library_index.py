@@ -49,8 +49,8 @@ class Multiple:
 class Growth:
     """How the cluster's share of new videos has changed.
 
-    `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
-    before.
+    `ratio` is the cluster's share of all videos of the last four weeks, divided by its share of all videos of the
+    eight weeks before.
     """
 
     weeks: list[int]
@@ -263,7 +263,7 @@ class ClearCacheOut:
 
 @dataclass(frozen=True, kw_only=True)
 class MapAtlasesOut:
-    """The image files with the small pictures of a map, called pages, and the tiles of a large map."""
+    """The pages and tiles of a map. A page is an image file with many small pictures. Only a large map has tiles."""
 
     niche: str
     """A niche, or `all`."""

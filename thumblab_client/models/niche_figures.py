@@ -110,7 +110,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What a report is made from, and what was left out of it."""
+    """The data from which a report is made, and the data that were left out."""
 
     videos: int
     """The number of videos that were compared."""

@@ -53,7 +53,7 @@ class ExportTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedVideos:
-    """The videos and rates that were imported from the exports."""
+    """The videos and the click-through rates that were imported from the exports."""
 
     channel_id: str
     title: str
