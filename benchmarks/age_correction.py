@@ -50,7 +50,7 @@ _SPREAD = 1.0
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
-"""The largest number of observations of one video that are used."""
+"""Maximum number of observations that are used of one video."""
 _CLOSE = 2.0
 """Two videos have a similar age if the older video is at most this many times as old as the younger video."""
 _SEEDS = (7, 1, 2)

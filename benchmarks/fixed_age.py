@@ -25,12 +25,10 @@ from thumblab_core.arrays import Float64s
 from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 
 Method = Callable[[Float64s, Float64s, Float64s], Float64s]
-"""A function that estimates views at hidden ages.
+"""A function that estimates the views at some ages from the observations at other ages.
 
-The arguments of the function are the ages whose views are hidden, the ages of the kept observations, and the views of
-the kept observations.
-
-At least two observations are kept, and they are sorted by age.
+It takes three arrays: the ages to estimate views for, the ages at the kept observations, and the views at the kept
+observations. There are at least two kept observations, sorted by age.
 """
 
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"

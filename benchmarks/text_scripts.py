@@ -52,8 +52,8 @@ _LINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Georgian, Armenian": (_DEJAVU, ("სიმართლე ახლა", "ახალი ტელეფონი", "როგორ გამოვაცხოთ", "Ճշմարտություն", "Նոր հեռախոս", "Ինչպես թխել հաց")),
 }  # fmt: skip
 _READ_FROM = 0.8
-"""A reading counts as right if its similarity with the line is at least this number. The number is below 1, because the
-reader may leave out accents.
+"""A reading counts as right if it is at least this similar (0 to 1) to the drawn line of text. The number is below 1,
+because the reader may leave out accents.
 """
 _OUTCOMES = ("read", "unread", "misread", "missed")
 

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--videos", type=int, default=1800, help="number of videos in the synthetic catalogue (default: %(default)s)"
     )
     parser.add_argument(
-        "--vast", action="store_true", help="serve 200,000 videos of 1,500 channels, computed on request"
+        "--vast", action="store_true", help="serve 200,000 videos of 1,500 channels, which are computed on request"
     )
     options = parser.parse_args(arguments)
     try:

@@ -26,7 +26,7 @@ from benchmarks.library_page.measure import POINTS, measure
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--points", type=int, nargs="+", default=POINTS, help="numbers of points, one for each map, at most three maps"
+        "--points", type=int, nargs="+", default=POINTS, help="the number of points of each map, for one to three maps"
     )
     measure(parser.parse_args().points, Console())
 

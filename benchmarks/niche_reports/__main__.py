@@ -20,7 +20,7 @@ def main() -> None:
     shuffles = parser.parse_args().shuffles
     start = time.perf_counter()
     wrong = false_findings(shuffles)
-    print(f"shuffled views: {wrong} of {shuffles} niches with a false finding ({time.perf_counter() - start:.0f} s)")
+    print(f"{wrong} of {shuffles} shuffled niches have a false finding ({time.perf_counter() - start:.0f} s)")
     planted = (plant(channels=30, seed=seed) for seed in range(shuffles // 5))
     found = [{finding.feature for finding in find(niche.videos, niche.values)[0]} for niche in planted]
     for name in PLANTED:

@@ -12,7 +12,7 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def false_findings(shuffles: int, channels: int = 15, videos: int = 100) -> int:
-    """Return how many of the shuffles lead to at least one finding.
+    """Return how many of `shuffles` niches with shuffled views have at least one finding.
 
     With shuffled views, no feature has an effect, so each finding is false.
     """

@@ -57,8 +57,8 @@ class Bar:
         """Return two penalties: the best penalty for the regression of all channels, and the best for the regressions
         of single channels.
 
-        To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. The
-        regressions are then evaluated on the pairs of the newest fifth.
+        To compare penalties, the regressions are fitted to the oldest 80 % of each channel's known videos. The
+        regressions are then evaluated on the pairs of the other 20 %.
         """
         early = known & (self.panel.place < KNOWN_SHARE**2)
         target = self.panel.age_corrected(early)

@@ -68,8 +68,8 @@ def exponent(seconds: dict[int, float]) -> float | None:
 
 
 def last_exponent(seconds: dict[int, float]) -> float | None:
-    """Return the exponent of the fit to only the two largest sizes. At these sizes, the start of the program takes the
-    smallest share of the time.
+    """Return the result of `exponent` for only the two largest sizes. At these sizes, the start of the program takes
+    the smallest share of the time.
     """
     return exponent({size: seconds[size] for size in sorted(seconds)[-2:]})
 

@@ -162,7 +162,7 @@ def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) ->
     for thread in threads:
         thread.join()
     if errors:
-        raise RuntimeError(f"{len(errors)} clients stopped at a request that failed; the first: {errors[0]}")
+        raise RuntimeError(f"{len(errors)} clients stopped at a request that failed; the first error: {errors[0]}")
     if len(seconds) != len(bodies):
         raise RuntimeError(f"{len(bodies) - len(seconds)} of {len(bodies)} requests got no answer")
     into.waited += seconds

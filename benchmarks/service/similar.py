@@ -67,7 +67,7 @@ def plant(settings: Settings, count: int) -> NicheIndex:
 
 
 def timed(server: Server, ids: Sequence[str], **options: float) -> tuple[list[float], float]:
-    """Return the milliseconds of each request, and the mean processor milliseconds of a request."""
+    """Return the milliseconds of each request, and the mean processor time of a request in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     times: list[float] = []
     used = 0.0

@@ -138,7 +138,7 @@ class Formula:
         return float(np.mean(shares))
 
     def _picture_variances(self, which: int) -> list[float]:
-        """Return the variance of the picture's part of the quality for each channel.
+        """For each channel, return the variance of the part of the quality that comes from the picture.
 
         `which` is 0 for the variance among all pictures of a channel, and 1 for the variance among its pictures of one
         topic.

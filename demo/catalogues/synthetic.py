@@ -215,12 +215,12 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.one_title_ceiling()
 
     def fitted_one_title_ceiling(self) -> float:
-        """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
+        """Return the best possible AUC on pairs that are labelled by residuals.
 
-        The regression predicts the ln views of a video from its title. The label of a pair compares the residuals: ln
-        views minus the prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56). With
-        confounding, the prediction contains the effect of the average picture of the title's topic. The labels then
-        contain less of the picture's effect than the labels of `one_title_ceiling`, and the result is lower.
+        A perfect regression predicts the ln views of a video from its title. The residual of the video is its ln views
+        minus this prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56). The
+        winner of a pair is the video with the larger residual. With confounding, the prediction contains the effect of
+        the topic's average picture. So these labels contain less of the picture's effect than in `one_title_ceiling`.
         """
         return self._formula.fitted_one_title_ceiling()
 

@@ -54,7 +54,7 @@ class Numbers:
         return bisect_right(self._starts, index) - 1
 
     def dice(self, index: int) -> Dice:
-        """Return the eight random numbers of the video with this number."""
+        """Return the eight random numbers of the video `index`."""
         return struct.unpack("<8Q", blake2b(struct.pack("<Q", index), key=self._key).digest())
 
     def published(self, plan: Plan, index: int) -> datetime:

@@ -86,5 +86,5 @@ def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64
                 size = before.bit_count()
                 share = factorial(size) * factorial(count - size - 1) / factorial(count)
                 values[:, group] += share * (scores[before | 1 << bit] - scores[before])
-    # Equal inputs may get scores that differ by rounding. A group that does not differ contributes exactly 0.
+    # Equal inputs may get scores that differ by rounding. A group with equal inputs contributes exactly 0.
     return np.where(differs, values, 0.0)

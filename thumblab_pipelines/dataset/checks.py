@@ -47,7 +47,7 @@ UNLIKE = "unlike_pictures"
 """A key in the manifest of a pairs release.
 
 The value is the digest of a set of pictures without near-duplicates, see `Pictures.repeats`. If the release has exactly
-these pictures, the check of its pictures needs no search.
+these pictures, its check does not search for near-duplicates again.
 """
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack these

@@ -33,7 +33,7 @@ if the gap is above about 0.13. The true gap of a known winner is probably large
 """
 
 SAME_VARIANCE = 0.05**2
-"""The variance of the gap of two variants that performed the same. The gap of two equal variants is 0."""
+"""The gap between two variants that performed the same is assumed to be 0, with this variance."""
 
 ASSUMED_CLICKS = 500
 """The assumed number of clicks for each variant if its impressions are not known."""

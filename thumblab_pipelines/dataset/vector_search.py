@@ -150,7 +150,7 @@ class VectorSearch:
         return near
 
     def _compared_with_all(self, rows: Rows, of: Rows, distinct: Rows, place: Rows) -> Flags:
-        """Return what `_compared` returns, with the vectors `distinct[place]` as `others`.
+        """Return the flags that `_compared` returns if its argument `others` is `distinct[place]`.
 
         Each vector in `distinct` is compared with all vectors of `rows`, as a product of matrices.
         """

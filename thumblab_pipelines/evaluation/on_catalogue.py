@@ -112,8 +112,8 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
     image_fingerprint = named_image_encoder(name, release_place(lab.settings)).fingerprint
     if image_fingerprint != model.info["image_encoder"]:
         raise LabError(
-            f"{model} was trained on pictures encoded by {model.info['image_encoder']}, but {name} is now "
-            f"{image_fingerprint}; train it again"
+            f"{model} was trained on pictures encoded by {model.info['image_encoder']}, but the encoder {name} is now "
+            f"{image_fingerprint}; train the model again"
         )
     title_fingerprint = title_encoder(lab.settings.title_encoder).fingerprint
     if title_fingerprint != model.info["title_encoder"]:
@@ -204,7 +204,10 @@ class _ScoredCatalogue:
         return self._figures(UNADAPTED, self._scores.astype(np.float64), self._trained.calibration.slope)
 
     def adapted(self, known: Flags) -> tuple[list[Evaluation], int]:
-        """Fit channel adapters on the `known` videos [n]. Return the figures and the number of adapters."""
+        """Fit channel adapters on the `known` videos [n].
+
+        Return the figures of the adapted scores, and the number of adapters.
+        """
         data, score_slope = self._data, float(self._trained.training.get("kept", 1.0))
         channel = data.videos.channel_id.to_numpy(str)
         above = above_trend(channel, publication_days(data.videos), data.videos.target, known)

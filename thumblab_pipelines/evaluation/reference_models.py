@@ -142,7 +142,7 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """Return the values of the column [n], or the negative values if these have the higher AUC on pairs of known rows.
+    """Return the values of the column [n], or their negatives if these have the higher AUC on pairs of known rows.
 
     An unknown value is replaced by the median of the known rows.
     """

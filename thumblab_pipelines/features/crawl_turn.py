@@ -50,7 +50,7 @@ class CrawlTurn:
     def split(self, work: Sequence[T], video_id: Callable[[T], str]) -> tuple[list[T], list[T]]:
         """Return two lists: the work on videos that the crawl has not found, and the work on videos that it has found.
 
-        `video_id` returns the id of the video of a piece of work.
+        `video_id` returns the id of the video that a piece of work is about.
         """
         crawled = [piece for piece in work if video_id(piece) in self._crawled]
         return [piece for piece in work if video_id(piece) not in self._crawled], crawled

@@ -142,7 +142,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _measuring(lab: Lab) -> Measuring:
-    """Return a `Measuring` that uses the models of the settings. No model is loaded yet."""
+    """Return a `Measuring` that uses the models that the settings name. No model is loaded yet."""
     chosen, encoder = lab.settings, image_encoder(lab.settings)
     tower, faces = text_tower(encoder), face_model(lab.settings)
     meter = Meter(faces, None if tower is not None else title_encoder(chosen.title_encoder))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 0.1
-"""This share of a niche's videos can be winners: the videos with the largest outlier multiples."""
+"""Share of a niche's videos that can be winners. They are the videos with the largest outlier multiples."""
 
 LEAST_CARRIERS = 20
 """Minimum number of compared videos that have a flag, and minimum number of compared videos that lack the flag."""
@@ -52,7 +52,8 @@ def least_multiple(multiples: Float64s) -> float:
 def winners_of(videos: pd.DataFrame) -> Flags:
     """Return whether each video [n] is a winner of its niche.
 
-    A winner is in the top tenth of the niche by its outlier multiple, and is also a winner of the library.
+    Such a winner is also a winner of the library, and is among the 10 % of the niche's videos with the largest
+    outlier multiples.
     """
     multiples, pace = videos.outlier_multiple.to_numpy(float), videos.views_per_hour.to_numpy(float)
     return np.asarray((multiples >= least_multiple(multiples)) & (pace >= WINNER_VIEWS_PER_HOUR), bool)

@@ -53,11 +53,12 @@ class SlopeData:
 def one_title_slopes(
     corpus: Corpus, unadapted: SlopeData, adapted: SlopeData
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
-    """Return the slopes for unadapted and for adapted scores of pictures under one title, and the data that each slope
-    was fitted to.
+    """Return two slopes for the question *one title*, and which data each slope was fitted to.
 
-    If there are too few experiments, a slope is fitted to pairs of known videos. Then it is at most the slope that was
-    fitted to whole videos. A steeper slope would claim more certainty, and only experiments could justify this claim.
+    The first slope is for scores without channel adapters, the second slope for scores with channel adapters.
+
+    If there are too few experiments, a slope is fitted to pairs of known videos. Then it is at most the slope for whole
+    videos. A steeper slope would claim more certainty, and only experiments could justify this claim.
     """
     context = Context.of(corpus.data, corpus.known)
     (first, first_from), (second, second_from) = (_slope(corpus, context, data) for data in (unadapted, adapted))

@@ -277,7 +277,7 @@ def test_an_unknown_model_is_an_error_that_lists_the_existing_ones(
 def test_a_model_of_other_encoders_is_refused(home: Lab, model: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoding_of(home, model)["image_encoder"] == "builtin"
     for change, message in (
-        ({"image_encoder": "another"}, "trained on pictures encoded by another, but builtin is now"),
+        ({"image_encoder": "another"}, "trained on pictures encoded by another, but the encoder builtin is now"),
         ({"title_encoder": "another"}, "trained on titles encoded by another, but THUMBLAB_TITLE_ENCODER is"),
         ({"image_encoder_name": None}, "does not record how its pictures were encoded"),
     ):

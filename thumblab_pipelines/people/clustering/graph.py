@@ -105,7 +105,7 @@ def _parts(rows: Rows, links: Links) -> list[tuple[Rows, Links]]:
 
 
 def _index(faiss: Any, vectors: Float32s) -> Any:
-    """Return an index of `vectors` [n, d] for their inner products."""
+    """Return an index that finds the `vectors` [n, d] with the highest inner products."""
     count, dimension = vectors.shape
     flat = faiss.IndexFlatIP(dimension)
     if count <= _EXACT:

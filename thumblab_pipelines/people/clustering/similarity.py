@@ -25,7 +25,7 @@ def similarities(vectors: Float64s, clusters: Rows, centroids: Centroids) -> Flo
 
 
 def _cosines(vectors: Float64s, rows: Rows, centroid: Rows, centroids: Centroids) -> Float64s:
-    """Return the cosine of each face in `rows` [m] to the centroid with the number `centroid` [m]."""
+    """Return the cosine [m] of each face in `rows` to its centroid in `centroid`, a row number of `centroids.sums`."""
     cosines = np.asarray(np.einsum("md,md->m", vectors[rows], centroids.directions()[centroid]), np.float64)
     adding = np.flatnonzero(centroids.of_face[rows] == centroid)
     cosines[adding] = without_itself(vectors[rows[adding]], centroids.sums[centroid[adding]])

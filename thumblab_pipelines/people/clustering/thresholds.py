@@ -8,8 +8,10 @@ from thumblab_core.recognition.match_scores import Calibration, join_rate
 from thumblab_pipelines.people.clustering.faces import ClusterSettings
 
 _STRICTER = 0.1
-"""Factor for the false accept rate at which two clusters are merged. Merging is stricter than joining, because a wrong
-merge is harder to see than a missing merge."""
+"""The false accept rate for merging two clusters, divided by the false accept rate for joining a cluster.
+
+Merging is stricter than joining, because a wrong merge is harder to see than a missing merge.
+"""
 
 
 @dataclass(frozen=True)

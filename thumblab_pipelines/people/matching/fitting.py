@@ -88,7 +88,7 @@ def fit_head(
 ) -> FittedHead:
     """Train a head on the faces of at least three people. A quarter of the people is held out for early stopping.
 
-    The weights after the epoch that best separates the held-out people are kept. The same arguments give the same head.
+    The weights that best separate the held-out people at the end of an epoch are kept. The same arguments give the same head.
 
     `before_epoch` is called with the number of finished epochs.
     """

@@ -213,8 +213,8 @@ class _Curve:
         # Sums of weights such as 1/4 and 1/3 are inexact. Without the addition of 1e-9, a point that is exactly at
         # `far` could be missed.
         allowed = int(np.searchsorted(falsely, far + 1e-9, side="right"))
-        # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs with a higher
-        # score are accepted.
+        # The threshold is the highest score among the impostor pairs that must be rejected. All genuine pairs with a
+        # higher score are accepted.
         tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
         # `falsely` and `false_rejects` have the two error rates at each threshold, from the highest threshold to the
         # lowest. Each threshold is just below the score of an impostor pair, so that the pair is accepted.
