@@ -77,7 +77,7 @@ def drawings(font: Path, line: str, seed: int) -> Iterator[Pixels]:
 
 
 def outcome(reader: TextReader, picture: Pixels, line: str) -> str:
-    """Return the outcome of reading a picture that shows this line: one of `_OUTCOMES`."""
+    """Return the outcome (one of `_OUTCOMES`) when `reader` reads a picture that shows the text `line`."""
     found = reader.read(picture)
     text = "".join(one.text for one in found if isinstance(one, TextLine))
     if not text:

@@ -79,7 +79,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
 
 
 def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: int) -> Run:
-    """Train for `epochs` epochs with the plain loop. The learning rate follows the schedule of `config.epochs` epochs."""
+    """Train for `epochs` epochs with the plain loop. The learning rate is planned for `config.epochs` epochs."""
     torch.set_num_threads(threads)
     model = fresh(config)
     pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))

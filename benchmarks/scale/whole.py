@@ -29,8 +29,8 @@ _KEY = "AIzaSecretOfTheBenchmark"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=200_000, help="videos of the catalogue (default: %(default)s)")
-    parser.add_argument("--channels", type=int, default=1_500, help="channels (default: %(default)s)")
+    parser.add_argument("--videos", type=int, default=200_000, help="number of videos (default: %(default)s)")
+    parser.add_argument("--channels", type=int, default=1_500, help="number of channels (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="data folder of the lab (default: a temporary folder)")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="thumblab-whole-") as temporary:

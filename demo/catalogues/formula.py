@@ -127,9 +127,9 @@ class Formula:
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which the better picture depends on the title.
+        """Return the share of pairs in which one picture is better under the first title, the other under the second.
 
-        Both pictures of a pair are judged under the titles of both videos.
+        A pair is two videos of one channel. Both pictures are judged under the titles of both videos.
         """
         shares = [
             changed_winners(variance, self.effects.interaction, REPEATED_SHARE, CHANCE_OVERLAP)

@@ -225,9 +225,9 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which the better picture depends on the title.
+        """Return the share of pairs in which one picture is better under the first title, the other under the second.
 
-        Both pictures are judged under the titles of both videos. `ceilings.changed_winners` has the formula.
+        A pair is two videos of one channel. `ceilings.changed_winners` has the formula.
         """
         return self._formula.changed_winners()
 

@@ -29,7 +29,7 @@ class Plan:
 
     @property
     def stop(self) -> int:
-        """One more than the largest number of a video of the channel."""
+        """The largest video number of the channel, plus 1."""
         return self.start + self.size
 
 

@@ -47,8 +47,9 @@ FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 
 
 def title_facts(titles: Sequence[str], version: int = VERSION) -> Float32s:
-    """Return facts about each title, float32 [n, FACTS]: lengths and shares, most of them from 0 to 1, and flags, which
-    are 0 or 1.
+    """Return facts about each title, float32 [n, FACTS].
+
+    A fact is a length or a share (mostly from 0 to 1), or a flag (0 or 1).
     """
     return np.array([_facts(title, _PICTOGRAPHS[version]) for title in titles], np.float32).reshape(len(titles), FACTS)
 

@@ -93,7 +93,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
         _result("same_channel", "the two videos of every pair are of one channel", _pairs_of_two_channels(sides)),
         _result("whole_channels", "every channel is in one fold", _split_channels(corpus)),
         _result("later_is_held_out", "no held-out video is older than a training video", _order(corpus)),
-        _result("same_era", "no pair compares two definitions of a view", _eras(sides)),
+        _result("same_era", "the views of both videos of a pair were counted in the same era", _eras(sides)),
         _result("no_future_observation", f"no count was observed after {as_of}", _observations(corpus, as_of)),
         _result("labels_hold", "the views confirm every winner, label and margin", _labels(corpus, sides)),
         _result(

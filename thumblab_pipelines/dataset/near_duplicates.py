@@ -146,8 +146,8 @@ class Pictures:
     def _new_of(self, block: Rows, search: VectorSearch | None) -> Flags:
         """Return for each picture of a block whether it is new.
 
-        A picture is new if it looks like no earlier new picture of the same block. The pictures of the block are
-        different files.
+        A picture is new if it is not a near-duplicate of an earlier new picture of the block. All pictures of the block
+        have different files.
         """
         alike = np.bitwise_count(self._hash[block][:, None] ^ self._hash[block]) <= NEAR
         alike &= self._hashed[block][:, None] & self._hashed[block]

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORGOTTEN = "forgotten since"
-"""A key in the entry `excluded` of a successor's manifest.
+"""A key in the entry `excluded` of the manifest of a successor.
 
-A successor replaces an older release after videos were deleted. The value is the number of videos that this successor
-and earlier successors have left out.
+A successor is a pairs release that replaces an older release after videos were deleted. The value is the number of
+videos that this successor and earlier successors have left out.
 """
 
 _VERSION = 7

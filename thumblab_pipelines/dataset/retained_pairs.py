@@ -113,7 +113,7 @@ def prune_pairs(lab: Lab) -> None:
 
 
 def _needed(lab: Lab) -> set[str]:
-    """Return the ids of the needed pairs releases.
+    """Return the ids of the newest pairs release, and of the pairs releases of the served and the newest model.
 
     A model's manifest names the pairs that the model was trained on. A manifest never changes, so it may name a pairs
     release that a successor has replaced.

@@ -99,5 +99,5 @@ def _rows(binary: bytes, encoder: str) -> npt.NDArray[Any]:
         ]
     )
     if len(rows) % layout.itemsize or ((stored := np.frombuffer(rows, layout))["vector_size"] != size).any():
-        raise LabError(f"the vectors of the encoder {encoder} do not have one dimension; encode their videos again")
+        raise LabError(f"the vectors of the encoder {encoder} differ in length; encode their videos again")
     return stored

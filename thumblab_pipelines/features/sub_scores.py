@@ -158,7 +158,7 @@ def meter_version(lab: Lab) -> str:
 
 
 def _current(version: str) -> ColumnElement[bool]:
-    """Return an SQL condition. It holds for sub-scores of the current thumbnail and of this version of the meter."""
+    """Return an SQL condition for sub-scores that this version of the meter measured on the current thumbnail."""
     return and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,

@@ -78,7 +78,7 @@ class _UnreachableError(LabError):
 
 
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
-    """Log a model like `Tracker.log`, but wait until no other process is logging.
+    """Wait until no other process logs a model. Then log the model `built`, as `Tracker.log` does.
 
     Raises `MlflowError` or another error of MLflow's client if `Tracker.log` fails. Raises `LabError` when another
     process logs for too long, or when the lab's database cannot be reached.

@@ -67,7 +67,7 @@ class Grouped:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures, with the histogram's threshold but without its bins."""
+        """Return the figures and the threshold of the histogram, but not the bins of the histogram."""
         shown = {name: value for name, value in vars(self).items() if name not in ("calibration", "distances")}
         calibration = json.loads(self.calibration.to_json())
         return shown | {"calibration": calibration, "threshold_cosine": self.distances.threshold}

@@ -79,7 +79,7 @@ def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float6
 
 
 def scores_from_others(videos: ScoredVideos, above: Floats, known: Rows, score_slope: float, out: Rows) -> Float64s:
-    """Return the scores [len(out)] of the rows `out`, which come from adapters that are fitted to the rows `known`.
+    """Return the scores [len(out)] of the rows `out`, by adapters that are fitted only to the rows `known`.
 
     `out` and `known` must have no row in common. No adapter is kept, so the memory does not depend on the number of
     channels. If a channel has too few known videos for an adapter, the result is `score_slope` times the score. For the

@@ -141,9 +141,9 @@ def fit_ridge(inputs: Floats | MixedRows, target: Floats, penalty: float) -> Flo
 def best_penalty(inputs: Floats | MixedRows, target: Floats, run: Rows, penalties: Sequence[float]) -> float:
     """Return the penalty with which the inputs [n, d] predict the target [n] best, by cross-validation.
 
-    `run` [n]: the number of each row's run (see `runs_in_time`). Each run is predicted from the other runs, and the
-    best penalty has the smallest mean squared error. If all rows are in one run, nothing can be predicted, and the
-    largest penalty is returned.
+    `run` [n]: the number of the group of each row (see `runs_in_time`). Each group is predicted from the other groups.
+    The best penalty has the smallest mean squared error. If all rows are in one group, nothing can be predicted, and
+    the largest penalty is returned.
     """
     rows = _sample_of(len(target))
     if len(np.unique(run[rows])) < 2:

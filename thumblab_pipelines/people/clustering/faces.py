@@ -115,7 +115,7 @@ class Faces:
             or self.banned.shape[1] != 2
             or np.any((self.banned[:, 0] < 0) | (self.banned[:, 0] >= count))
         ):
-            raise FacesError("banned must hold pairs: the row of a face, and the code of a cluster.")
+            raise FacesError("Each row of banned must have two numbers: the row of a face, and the code of a cluster.")
         self._check_that_persons_agree()
 
     @property

@@ -66,7 +66,7 @@ class HeadConfig:
             raise LabError(f"margin is {self.margin}; use a number above 0 and below 4")
         # A larger penalty would make the steps of the training diverge.
         if not 0 <= self.penalty <= 1:
-            raise LabError(f"penalty is {self.penalty}; use 0 to 1")
+            raise LabError(f"penalty is {self.penalty}; use a number from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def fit_head(
 ) -> FittedHead:
     """Train a head on the faces of at least three people. A quarter of the people is held out for early stopping.
 
-    The weights that best separate the held-out people at the end of an epoch are kept. The same arguments give the same head.
+    The result has the weights of the epoch after which the head separated the held-out people best. The same arguments
+    give the same head.
 
     `before_epoch` is called with the number of finished epochs.
     """
