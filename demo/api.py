@@ -16,7 +16,7 @@ from demo.wire import Wire
 from demo.world import World
 
 SEARCH_DEPTH = 500
-"""The largest number of results of a search that a client can page through, even if `totalResults` is larger."""
+"""A client can page through at most this number of results, even if `totalResults` is larger."""
 
 CHART_DEPTH = 200
 """The largest number of videos in a chart."""

@@ -33,7 +33,7 @@ class OneByOne(ImageObjects):
 
 
 def encoded(images: ImageStore, digests: list[str]) -> float:
-    """Return the seconds in which all pictures are encoded."""
+    """Encode all pictures, and return the seconds that this takes."""
     work = PictureEncoding(BuiltinEncoder(), "builtin", Path(), images)
     start = time.perf_counter()
     pictures = sum(len(batch.keys) for batch in work(Source(name, name, "", "") for name in digests))

@@ -45,7 +45,7 @@ INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
 is drawn twice as often.
 """
 _SMALLEST_LETTERS = 18
-"""The smallest size of the large text in pixels."""
+"""Minimum letter size of the large text, in pixels."""
 
 
 @dataclass(frozen=True)

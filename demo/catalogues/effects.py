@@ -181,7 +181,7 @@ def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tu
 
 
 def topic_covariance(weights: npt.NDArray[np.float64], correlation: float) -> float:
-    """Return the covariance of the weighted sum of a picture's attributes with the popularity of its topic."""
+    """Return the covariance between the popularity of a topic and the weighted sum of a picture's attributes."""
     return float(weights @ TOPIC_SIGNS) * correlation
 
 

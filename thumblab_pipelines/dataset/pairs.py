@@ -170,9 +170,9 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
-    """Return the corpus without training outliers, and with the columns `part` and `fold`.
+    """Return the corpus with the columns `part` and `fold`, and without training videos whose views are outliers.
 
-    The second result says for each of the n given rows whether it was left out as an outlier.
+    The second result says for each of the n given rows whether the row was left out as an outlier.
     """
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)

@@ -65,7 +65,7 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
 
 
 def deleted_videos(lab: Lab, release: Release) -> list[str]:
-    """Return the ids of the videos in a pairs release that the lab no longer has.
+    """Return the ids of the videos that are in a pairs release, but are no longer in the lab.
 
     Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if the release is damaged.
     """

@@ -148,7 +148,7 @@ def _video_id(source: Source) -> str:
 
 
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
-    """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
+    """Load the encoders that the settings name, if one of the niches has a thumbnail or title to encode.
 
     Call this function before embedding several niches. Then an encoder that cannot be loaded raises one error before
     the work begins, instead of an error for every niche. Raises `LabError` if the settings name an unknown encoder, or

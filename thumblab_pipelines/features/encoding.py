@@ -27,7 +27,7 @@ from thumblab_pipelines.videos.versions import first_versions_query
 PICTURE, TITLE = "p.sha256", "p.title_digest"
 """The two possible values of the argument `what` of `without_vector`.
 
-Each value names the column of `first_versions_query` with the digest of the picture or title.
+Each value names a column of `first_versions_query`: the column that has the digest of the picture or of the title.
 """
 
 _SAVED_AT_ONCE = 32

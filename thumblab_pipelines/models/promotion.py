@@ -242,7 +242,7 @@ def _pairs_for(lab: Lab, model: Release) -> Release:
         for release in reversed(lab.releases.all(PAIRS, scope)):
             if _encoders(release) == _encoders(model):
                 return release
-    raise LabError(f"there are no pairs with the encoders of {model}; materialize training_pairs first")
+    raise LabError(f"no pairs were made with the encoders of {model}; materialize training_pairs first")
 
 
 def _loaded(release: Release) -> TrainedRanker | None:

@@ -83,8 +83,8 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return only the videos that are `known` [k], for example those whose feature was measured. Of these videos,
-        leave out the strata that have only winners or no winner.
+        """Return only the videos that are `known` [k], for example those whose feature was measured. Then
+        leave out each stratum whose remaining videos are all winners, or contain no winner.
         """
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1

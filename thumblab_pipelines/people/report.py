@@ -52,7 +52,7 @@ class PeopleReport:
 
 
 def people_report(lab: Lab) -> PeopleReport:
-    """Return the figures of the lab. The figures are also available while the setting `people` is off."""
+    """Return the figures of the lab's people. The figures are also available while the setting `people` is off."""
     with lab.engine.connect() as connection:
         statistics, on_channels = people_statistics(connection), appearances(connection)
     return PeopleReport(statistics, on_channels, folder_agreement(lab))

@@ -42,7 +42,7 @@ class ScoredVideos:
 def above_trend(
     channel: npt.ArrayLike, published: npt.ArrayLike, target: npt.ArrayLike, known: npt.ArrayLike
 ) -> Floats:
-    """Return the log views [n] of each video minus the trend of its channel at its publication.
+    """Return the log views [n] of each video minus the channel's trend on the day when the video was published.
 
     `channel` [n], `published` [n] (days) and `target` [n] (log views) describe the videos. The trend is computed only
     from the rows whose flag in `known` [n] is set.

@@ -23,10 +23,9 @@ RUNS = 5
 
 
 def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
-    """Divide the rows of each channel into five runs of equal length. Return the number 0 to 4 of the run of each row
-    [n].
+    """Divide the rows of each channel into five groups of equal size. Return the group 0 to 4 of each row [n].
 
-    The rows of each channel must be in order of time. Run 0 has the first rows.
+    The rows of each channel must be in order of time. Group 0 has the first rows.
     """
     _, number = np.unique(channel, return_inverse=True)
     size = np.bincount(number)
@@ -39,7 +38,7 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
     """Return predictions [len(penalties), n] of the target [n] from the inputs [n, d], with a row for each penalty.
 
-    The inputs are centred over all rows, and there is no intercept. If one run has all rows, no row is left to learn
+    The inputs are centred over all rows, and there is no intercept. If one group has all rows, no row is left to learn
     from, and the predictions are 0. The size of the solved linear systems is about n or d, whichever is smaller.
     """
     from scipy.linalg import cho_factor, cho_solve
@@ -62,8 +61,8 @@ def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: S
 def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows, penalty: float) -> Float32s:
     """Return `values` [n, k] minus the prediction of each column from the context [n, c], float32 [n, k].
 
-    Each run is predicted by ridge regressions with an intercept, which are fitted to the other runs. If all rows are in
-    one run, nothing can be predicted, and the result is `values`.
+    Each group is predicted by ridge regressions with an intercept, which are fitted to the other groups. If all rows
+    are in one group, nothing can be predicted, and the result is `values`.
     """
     rows, known_by = MixedRows.of(values), MixedRows.of(context)
     if not _held_out_runs(run):
@@ -126,10 +125,10 @@ class FittedRidge:
 def ridges_without_runs(
     inputs: MixedRows, targets: Floats, run: Rows, penalty: float
 ) -> list[tuple[Rows, FittedRidge]]:
-    """Return for each run its rows, and a ridge regression that was fitted to all other rows.
+    """Return for each group its rows, and a ridge regression that was fitted to all other rows.
 
-    `inputs` [n, d] are read once, whatever the number of runs. The targets are [n, k]. If one run has all rows, the
-    list is empty.
+    `inputs` [n, d] are read only once. The targets are [n, k]. `run` [n]: the group of each row (see `runs_in_time`).
+    If one group has all rows, the list is empty.
     """
     of_runs = [(out, Sums.of(inputs.take(out), targets[out])) for out, _ in _held_out_runs(run)]
     if not of_runs:
@@ -144,8 +143,7 @@ def ridges_without_runs(
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:
-    """Return the rows of each run, with the rows of all other runs. Leave out an empty run, and a run that has all
-    rows."""
+    """Return for each group its rows, and the rows of all other groups. Leave out a group that has all rows."""
     runs = [np.flatnonzero(run == number) for number in np.unique(run)]
     return [(rows, np.setdiff1d(np.arange(len(run)), rows)) for rows in runs if len(rows) < len(run)]
 

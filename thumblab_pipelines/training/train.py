@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
 EpochListener = Callable[[str, Epoch], None]
-"""A function that is called after each epoch, with the name of the model in training and the epoch."""
+"""A function that is called after each epoch. Its arguments are the name of the trained model, and the epoch."""
 
 _LEAST_KEPT = 0.02
 """Minimum score slope. An adapter multiplies the score of the global model by the score slope.

@@ -92,8 +92,8 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
 def spherical_k_means(vectors: Float64s, least: int, cosine: float) -> Rows:
     """Divide the faces [n] of one person into parts. Return the number of each face's part [n], starting at 0.
 
-    Each part has a centroid. A face is far if its cosine to the nearest centroid is below `cosine`. As long as at least
-    `least` faces are far, one more part is tried. The centroid of the new part starts at the farthest face. The new
+    Each part has a centroid. A face is far if its cosine to the nearest centroid is below `cosine`. As long as `least`
+    faces or more are far, one more part is tried. The centroid of the new part starts at the farthest face. The new
     part is kept if each part has at least `least` faces, and if fewer faces are far than before. Otherwise the division
     ends.
     """

@@ -12,8 +12,8 @@ def codes_of(clusters: Rows, before: Rows, anchors: Rows, first_new: int) -> Row
     """Return the code of each face [n].
 
     The first clusters are the anchors, which already have codes. Any other cluster gets the code of the previous
-    cluster with which it shares the most faces. If several clusters would get the same code, the cluster that shares
-    the most faces gets the code. Clusters that get no previous code get new codes, largest cluster first. The first new
+    cluster with which it shares the most faces. If several clusters would get the same code, the cluster with the
+    most shared faces gets it. Clusters that get no previous code get new codes, largest cluster first. The first new
     code is `first_new`. If a previous code is not below `first_new`, new codes start above the highest previous code.
 
     Parameters
