@@ -32,7 +32,7 @@ FIRST_DAY, DAYS = 20_000, 700
 def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:
     """Return a map of `count` random points.
 
-    About a tenth of the points are in no cluster. For another tenth, the views and the sub-scores are unknown.
+    About 10 % of the points are in no cluster. For another 10 %, the views and the sub-scores are unknown.
     """
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0.1, 0.9, (CLUSTERED, 2))

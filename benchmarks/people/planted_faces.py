@@ -16,7 +16,7 @@ def planted_faces(
     The vectors vary as much as the vectors of a small network on real crops. Two faces of one person have a mean cosine
     from 0.35 to 0.7, which differs between people. A person has several poses, and faces in the same pose are more
     alike. Some people look alike. A few people have many faces, and most people have few. About a third of the faces
-    are in pictures of two or three people. A tenth of the faces are bad: they are noisy, and their quality is low.
+    are in pictures of two or three people. 10 % of the faces are bad: they are noisy, and their quality is low.
     """
     random = np.random.default_rng(seed)
     alone = round(count * strangers)

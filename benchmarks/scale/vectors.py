@@ -72,8 +72,8 @@ def search_index(size: int, folder: Path) -> dict[str, float]:
     """Load the served release as the scoring service does, and search it. The queries are 100 of the vectors in the
     release.
 
-    The figures are the resident memory after the searches, and two medians of the milliseconds of a search. The first
-    is without a filter. The second is with a filter that six of ten videos pass.
+    The figures are the resident memory after the searches, and the median time of a search in milliseconds. The time is
+    measured without a filter, and with a filter that 60 % of the videos pass.
     """
     import statistics
     import time

@@ -238,7 +238,7 @@ class ChannelAdapters:
 
 
 def is_channel_id(text: str) -> bool:
-    """Return whether the text has the form of a channel id, of YouTube or of a catalogue."""
+    """Return whether the text has the form of a channel id (of YouTube or of a catalogue)."""
     return _CHANNEL_ID.fullmatch(text) is not None
 
 

@@ -99,5 +99,5 @@ class Familiarity:
         except (SafetensorError, OSError, KeyError, IndexError) as error:
             raise LabError(f"{folder.name}: {FILE} cannot be read ({type(error).__name__})") from None
         if pictures.ndim != 2 or pictures.shape[1] != dimension or not np.isfinite(least):
-            raise LabError(f"{folder.name}: {FILE} does not have the {dimension} dimensions of this model's pictures")
+            raise LabError(f"{folder.name}: the vectors in {FILE} do not have the {dimension} dimensions of this model")
         return cls(pictures, least)

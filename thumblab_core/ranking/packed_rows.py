@@ -14,7 +14,7 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float32s, Floats
 
 _SPARSE = 0.25
-"""A column is stored without its zeros if its other values are at most this share of the column."""
+"""A column is stored without its zeros if at most this share of its values differ from 0."""
 
 _FIELDS = ("columns", "values", "places", "starts", "width")
 

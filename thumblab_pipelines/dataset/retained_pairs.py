@@ -20,7 +20,7 @@ from thumblab_pipelines.dataset.one_video import PAIRS_FILE
 from thumblab_pipelines.lab import Lab
 
 SUCCEEDED = "succeeded"
-"""The scope of the successors of pairs releases that were not the newest."""
+"""The scope of a successor, unless the successor replaces the newest pairs release."""
 
 SCOPES = (ALL, SUCCEEDED)
 

@@ -152,10 +152,9 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield each batch that contains pairs, as three arrays: the batch's rows of the dataset, and its pairs'
-        winners and losers.
+        """Yield three arrays for each batch that contains pairs: the rows of the dataset, the winners and the losers.
 
-        Each winner or loser is a position in the first array.
+        A winner or loser is given as its position in the first array.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]

@@ -89,7 +89,7 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
 
 @contextmanager
 def _logging_lock(engine: Engine) -> Iterator[None]:
-    """Hold the lock that keeps other processes from logging.
+    """Hold a lock, so that no other process logs a model to MLflow.
 
     The lock belongs to a database transaction that writes nothing. So if the connection of the lock breaks, no data is
     lost.

@@ -102,7 +102,7 @@ def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
     """Delete the vectors of earlier embedders. If a face that the settings include was not yet embedded by `embedder`,
     do nothing, because the earlier vectors are still needed.
 
-    `with_spaces`: whether to delete also the centroids and calibrations that were computed from these vectors. In
+    `with_spaces`: whether the centroids and calibrations that were computed from these vectors are deleted too. In
     Dagster, `with_spaces` is false: the asset `face_clusters` makes the centroids and calibrations, and deletes them.
     """
     space = served_head(lab.releases, embedder)

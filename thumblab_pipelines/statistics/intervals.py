@@ -62,8 +62,8 @@ _IMAGINED_PAIRS = 4
 """Number of imagined pairs that are added to the real pairs (see `_spread`)."""
 
 _TYPICAL_DIFFERENCE = 0.05
-"""Distance of the imagined channel's mean from the overall mean. The square of the distance is the imagined channel's
-estimate of tau2."""
+"""The assumed distance of a channel's mean from the overall mean. The square of the distance is the estimate of tau2
+from one imagined channel (see this module's docstring)."""
 
 
 @dataclass(frozen=True)

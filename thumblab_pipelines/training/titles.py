@@ -250,7 +250,7 @@ class _Channel:
 
 
 def _alike_in_meaning(vectors: Float32s, known: Rows) -> Floats:
-    """Return how alike in meaning each title [a, d] of a channel is to each known title of the channel: 0 to 1, [a, v].
+    """Return how similar the meanings of each title [a, d] of a channel and each known title are: 0 to 1, [a, v].
 
     The mean of the known titles is subtracted first. Otherwise, all titles of a channel about one topic would be alike.
     """

@@ -70,7 +70,7 @@ def test_a_saved_familiarity_loads_unchanged_and_a_damaged_file_is_a_lab_error(t
     assert loaded is not None
     np.testing.assert_array_equal(loaded.pictures, known.pictures)
     assert loaded.threshold == pytest.approx(known.threshold)
-    with pytest.raises(LabError, match="does not have the 32 dimensions of this model's pictures"):
+    with pytest.raises(LabError, match="do not have the 32 dimensions of this model"):
         Familiarity.load(tmp_path, 32)
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(LabError, match="cannot be read"):

@@ -23,12 +23,12 @@ _INDEPENDENT = 10
 
 _PRIOR_MEAN = 0.03
 _PRIOR_SPREAD = 1.2
-"""The guess from the dimension: the mean, and the spread in units of 1 / sqrt(dimension). Random directions have the
+"""The guessed mean of the cosines, and their guessed spread in units of 1 / sqrt(dimension). Random directions have the
 spread 1 / sqrt(dimension). The spread of faces is larger, because faces differ less than random directions."""
 
 _TAIL = 1.05
-"""Factor for the spread. Some people look alike, so the upper tail of the cosines is longer than the lower tail. But
-the spread is estimated from the lower tail."""
+"""The spread is estimated from the lower tail of the cosines, and multiplied by this factor. The upper tail is longer,
+because some people look alike."""
 
 _LOW, _HIGH = 0.05, 0.30
 """The quantiles from which the mean and the spread of random pairs are computed. Pairs of one person are above both

@@ -20,7 +20,7 @@ _MOST = 1500
 def seed_groups(
     vectors: Float32s, links: Links, cosine: float, method: UnknownMethod, least: int, progress: Progress = silent
 ) -> list[Rows]:
-    """Return groups of at least `least` rows of `vectors` [n, d]. A row is in at most one group.
+    """Return groups of `least` or more rows of `vectors` [n, d]. A row is in at most one group.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def _publish(store: ReleaseStore, trained: TrainedHead, inputs: str, run_id: str
 def _serve(store: ReleaseStore, release: Release, trained: TrainedHead | None) -> PublishedHead:
     """Serve a release if it may be served. Call this under the lock of the scope.
 
-    A release that was served before is not promoted again, because a person or `remove_heads_of` moved the pointer.
+    If a person or `remove_heads_of` has moved the pointer away from a release, the release is not promoted again.
     """
     kind, scope = release.kind, release.scope
     promote, reason = bool(release.info["promotion"]["promote"]), str(release.info["promotion"]["reason"])
