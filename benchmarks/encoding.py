@@ -163,7 +163,7 @@ def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> 
 
 
 def title_encoding() -> Table:
-    """Return a table of the processor time per title of two encoders. A call encodes 1 title or 64 titles.
+    """Return a table of the processor time that two encoders take per title, with 1 title or 64 titles in a call.
 
     The title of the table says how well the vectors of the two encoders agree.
     """

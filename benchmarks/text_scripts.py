@@ -59,7 +59,7 @@ _OUTCOMES = ("read", "unread", "misread", "missed")
 
 
 def drawings(font: Path, line: str, seed: int) -> Iterator[Pixels]:
-    """Yield the line drawn in three styles, uint8 [360, 640, 3] RGB."""
+    """Yield three pictures of the text `line` in different styles, uint8 [360, 640, 3] RGB."""
     place, grounds = random.Random(seed), np.random.default_rng(seed)
     blurred = Image.fromarray(grounds.integers(0, 120, (12, 20, 3), np.uint8)).resize(
         (640, 360), Image.Resampling.BICUBIC

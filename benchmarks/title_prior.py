@@ -149,7 +149,7 @@ def main() -> None:
         type=Path,
         help="store the vectors of the titles in this .npy file, and read them from it in later runs",
     )
-    parser.add_argument("--final", action="store_true", help="test on the last 20 %% of each channel")
+    parser.add_argument("--final", action="store_true", help="test on the newest 20 %% of each channel's videos")
     parser.add_argument("--seed", type=int, default=0, help="the seed that draws the labs (default: 0)")
     options = parser.parse_args()
     panel, tell = panel_in(options.folder, "benchmarks.title_prior"), timed_progress()

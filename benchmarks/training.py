@@ -53,7 +53,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
     """Return random training data. Each channel has 50 videos, and ten pairs per video.
 
     A quality is computed from the image vector of each video, and noise is added. The video with the larger sum wins a
-    pair. `pairs` is the number of training pairs. A tenth of the channels is for validation.
+    pair. `pairs` is the number of training pairs. 10 % of the channels are for validation.
     """
     random = np.random.default_rng(seed)
     channels = max(2, round(pairs / _PAIRS_PER_VIDEO / _PER_CHANNEL / 0.9))

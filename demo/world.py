@@ -96,7 +96,7 @@ class World:
         self._replace(video_id, jpeg, self._clock.now)
 
     def apply_changes(self, after: datetime) -> None:
-        """Make the changes of pictures that the catalogue planned for a time after `after`, up to the present time."""
+        """Make the planned changes of pictures whose time is after `after`, but not after the present time."""
         for change in self._source.picture_changes(after, self._clock.now):
             self._replace(change.video_id, change.image, change.at)
 

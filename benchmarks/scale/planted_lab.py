@@ -178,7 +178,7 @@ class _Videos:
 
 
 def observe_again(lab: Lab, every: int) -> None:
-    """Add a view count to one of every `every` videos. The new counts are observed an hour after `NOW`."""
+    """Add a view count to one in `every` videos, such as one in 100. The new count is observed an hour after `NOW`."""
     from sqlalchemy import text
 
     later = text("""

@@ -50,7 +50,7 @@ class Numbers:
         self._starts = starts
 
     def channel(self, index: int) -> int:
-        """Return the number of the channel that the video with this number belongs to."""
+        """Return the number of the channel to which the video `index` belongs."""
         return bisect_right(self._starts, index) - 1
 
     def dice(self, index: int) -> Dice:
@@ -58,7 +58,7 @@ class Numbers:
         return struct.unpack("<8Q", blake2b(struct.pack("<Q", index), key=self._key).digest())
 
     def published(self, plan: Plan, index: int) -> datetime:
-        """Return the publication time of the video with this number. `plan` is the plan of its channel."""
+        """Return the publication time of the video `index`. `plan` is the plan of its channel."""
         return CLOCK - timedelta(seconds=age_seconds(index - plan.start, plan.size, self.dice(index)))
 
     def window(self, plan: Plan, after: datetime | None, before: datetime | None) -> range:

@@ -154,7 +154,7 @@ class ChannelAdapters:
             raise LabError(f"the pointer of {ADAPTER}/{scope} cannot be read ({type(error).__name__})") from None
 
     def load(self, channel_id: str, release_id: str) -> ChannelAdapter:
-        """Verify and read a channel adapter. Raises `LabError` if it is damaged or belongs to another channel."""
+        """Verify and read a channel adapter. Raises `LabError` if it is damaged or of another channel."""
         release = self.store.get(ADAPTER, _checked(channel_id), release_id)
         release.verify()
         about = adapter_info(release)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_PLACED = 20
-"""The least number of videos of a niche or a channel for which percentiles of scores are given."""
+"""Minimum number of videos of a niche or a channel. With fewer videos, no percentiles of scores are given."""
 
 _RANKS = np.arange(101.0)
 

@@ -42,7 +42,7 @@ _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
 
 LEAST_EXPERIMENT_PAIRS, LEAST_EXPERIMENT_CHANNELS = 50, 5
-"""The fewest pairs, and the fewest channels of these pairs, from which the AUC of `ONE_VIDEO` is used as the skill.
+"""Minimum numbers of pairs and of their channels. With fewer, the AUC of `ONE_VIDEO` is not used as the skill.
 
 Even many experiments of a single channel say nothing about other channels.
 """

@@ -89,7 +89,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
             figures={f"pairs_{part}": n for part, n in counts.items()},
         ),
         _result("no_leak_of_videos", "every video and its pairs are in the same part", _videos(corpus, sides)),
-        _result("no_leak_of_pictures", "no two parts or folds share a near-duplicate", _pictures(corpus, release)),
+        _result("no_leak_of_pictures", "near-duplicates are in one part and one fold", _pictures(corpus, release)),
         _result("same_channel", "the two videos of every pair are of one channel", _pairs_of_two_channels(sides)),
         _result("whole_channels", "every channel is in one fold", _split_channels(corpus)),
         _result("later_is_held_out", "no held-out video is older than a training video", _order(corpus)),

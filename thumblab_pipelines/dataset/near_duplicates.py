@@ -205,7 +205,7 @@ class _FirstOfTwoSides:
     """
 
     def __init__(self, classes: Rows, side: Rows, rows: Rows | None = None) -> None:
-        """`rows` [m]: rows of pictures, in ascending order. By default, all rows. `classes` [m]: the class of each of
+        """`rows` [m]: rows of pictures, in ascending order (by default all rows). `classes` [m]: the class of each of
         these pictures. `side` [n]: see `Pictures.across`.
         """
         rows = np.arange(len(classes)) if rows is None else rows

@@ -56,7 +56,7 @@ class VectorSearch:
     """
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:
-        """`threshold`: the least cosine of near vectors, above 0."""
+        """`threshold`: the minimum cosine of two near vectors, above 0."""
         self._vectors, self._threshold = vectors, threshold
         self._short = _short_forms(vectors)
         lengths = np.linalg.norm(self._short, axis=1)

@@ -190,7 +190,7 @@ def _references(data: Dataset, rows: tuple[Rows, Rows | None]) -> dict[str, Floa
 
 
 def _folds(data: Dataset) -> list[Flags]:
-    """Return the flags [n] of the videos of each fold of channels.
+    """Return for each fold of channels the flags [n] of its videos.
 
     A fold is left out if it has no videos, or if it has all videos.
     """

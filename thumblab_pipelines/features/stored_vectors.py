@@ -83,7 +83,8 @@ def read_vectors(
 def _rows(binary: bytes, encoder: str) -> npt.NDArray[Any]:
     """Return the rows in `binary`, the output of `_COPY`, as an array with the fields `row` and `vector`.
 
-    All vectors of an encoder have one dimension, so all rows have the same number of bytes. Raises `LabError` if not.
+    All vectors of an encoder have the same number of dimensions, so all rows have the same number of bytes. Raises
+    `LabError` if the rows differ in size.
     """
     rows = memoryview(binary)[_HEADER:-_TRAILER]
     size = len(rows) and int(np.frombuffer(rows, ">i4", 1, 10)[0])
@@ -99,5 +100,5 @@ def _rows(binary: bytes, encoder: str) -> npt.NDArray[Any]:
         ]
     )
     if len(rows) % layout.itemsize or ((stored := np.frombuffer(rows, layout))["vector_size"] != size).any():
-        raise LabError(f"the vectors of the encoder {encoder} differ in length; encode their videos again")
+        raise LabError(f"the vectors of the encoder {encoder} differ in dimension; encode their videos again")
     return stored

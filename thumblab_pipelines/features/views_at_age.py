@@ -73,7 +73,7 @@ class ViewsAtAge:
 
 
 def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
-    """Estimate the views at fixed ages of the videos whose counts changed, and replace their rows in one transaction.
+    """Estimate the views at fixed ages for videos whose counts changed, and replace their rows in one transaction.
 
     Videos of every format are included. A video gets a row for each of the `FIXED_AGES` that its observations cover.
     The observations cover an age if an observation was made at this age, or if two observations enclose this age

@@ -44,7 +44,7 @@ to standard deviations."""
 def least_multiple(multiples: Float64s) -> float:
     """Return the minimum outlier multiple of a winner.
 
-    The result is the lowest multiple in the top tenth, but at least the minimum for a winner of the library.
+    The result is the 90th percentile of the multiples, but at least the minimum for a winner of the library.
     """
     return max(float(np.quantile(multiples, 1 - TOP)), WINNER_MULTIPLE)
 

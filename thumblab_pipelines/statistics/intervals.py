@@ -181,7 +181,7 @@ def interval(
 
 
 def interval_of_channels(values: Float64s, within: Interval) -> Interval:
-    """Return the 95 % interval of the mean of `values` [k], one for each of at least two channels.
+    """Return the 95 % interval of the mean of `values` [k]. Each value is from a channel, and k is at least 2.
 
     The interval is the usual t interval of a mean, which does not need the errors of the single values.
     """

@@ -52,7 +52,8 @@ _PRIOR_VIDEOS = 10.0
 _MEANING_LENGTH = 0.5
 """How far below 1 the cosine of two titles must be, so that the covariance of their meanings falls to 1/e."""
 _TASTE_DAYS, _SLOW_DAYS, _QUICK_DAYS = 120.0, 60.0, 10.0
-"""The days after which the changing half of a channel's deviations, and its slow and quick drift, fall to 1/e."""
+"""The time constants, in days, of the covariances in this module's docstring: of `own`, and of the slow and the quick
+drift in `level`."""
 _CLOSE = 1e-2
 """The solver stops when the norm of `target` - K * solution is at most this share of the norm of `target`."""
 _MOST_STEPS = 200

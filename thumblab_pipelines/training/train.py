@@ -328,7 +328,7 @@ def _quantiles(corpus: Corpus, scores: Floats) -> dict[str, list[float]]:
 def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     """Return how well the absolute head orders the validation videos, or None if there are too few videos.
 
-    The absolute head is the output of the ranker that predicts engagement. `expected` [n]: predictions of the absolute
+    The absolute head is the ranker's output for engagement. `expected` [n]: predictions of the absolute
     head. The keys of the result are the fields of `EngagementAccuracy`.
     """
     from scipy.stats import spearmanr

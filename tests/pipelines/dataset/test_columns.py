@@ -66,5 +66,5 @@ def test_vectors_of_different_dimensions_under_one_encoder_are_refused(open_lab:
     vectors, stored = read_vectors(lab, ["x", "v", "v"], ["s", "s", "other"], "e")
     assert vectors.tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0]]
     assert stored.tolist() == [False, True, False]
-    with pytest.raises(LabError, match="the vectors of the encoder e differ in length"):
+    with pytest.raises(LabError, match="the vectors of the encoder e differ in dimension"):
         read_vectors(lab, ["v", "w"], ["s", "s"], "e")
