@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", default=[], metavar="NAME", help=f"stages or families: {names}")
     parser.add_argument("--sizes", nargs="+", type=int, default=[], metavar="N", help=f"the default is {FAMILIES}")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="data and results (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of a stage (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="number of threads (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON instead of a table")
     parser.add_argument("--again", action="store_true", help="repeat the measurements that are already stored")
     parser.add_argument("--keep", action="store_true", help="keep the synthetic data of each size")

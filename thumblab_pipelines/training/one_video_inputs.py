@@ -40,9 +40,9 @@ class OneVideoInputs:
         `version`: the version of the inputs that the model was trained with.
         """
         sides, table = [], one_video.pairs.iloc[rows]
-        # Words are stored only for the present picture of a video, and this picture is often the winner of a test. If
-        # only one picture had words, it would often be the winner. The model would then learn the outcome from the
-        # presence of words.
+        # Words are stored only for the present picture of a video, and this picture is often the winner of a test. So
+        # if words were used when only one of the two pictures has them, the model would learn the outcome from their
+        # presence.
         read = [isinstance(a, str) and isinstance(b, str) for a, b in zip(table.words_a, table.words_b, strict=True)]
         for side, (title, words) in enumerate((("title_a", "words_a"), ("title_b", "words_b"))):
             shown = [text if known else None for text, known in zip(table[words], read, strict=True)]

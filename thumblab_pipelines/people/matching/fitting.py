@@ -61,7 +61,7 @@ class HeadConfig:
     def __post_init__(self) -> None:
         for name, least, most in (("epochs", 1, 1_000), ("min_faces", 3, 10_000), ("patience", 1, 1_000)):
             if not least <= getattr(self, name) <= most:
-                raise LabError(f"{name} is {getattr(self, name)}; use {least} to {most:,}")
+                raise LabError(f"{name} is {getattr(self, name)}; use a number from {least} to {most:,}")
         if not 0 < self.margin < 4:
             raise LabError(f"margin is {self.margin}; use a number above 0 and below 4")
         # A larger penalty would make the steps of the training diverge.
@@ -142,8 +142,8 @@ class _Validation:
     def separation(self, matrix: Float64s) -> float:
         """Return by how many standard deviations pairs of one person are more similar than pairs of two people.
 
-        The result is the decidability index [1]_. The loss is not used for the choice of the epoch, because it changes
-        if all distances grow. An error rate is not used, because with few pairs it changes only in steps. The result is
+        The result is the decidability index [1]_. The loss cannot be used to choose the epoch, because the loss changes
+        if all distances grow. An error rate of few pairs is too coarse, because it changes only in steps. The result is
         0 if there are no pairs of one person, or no pairs of two people. In this case, all epochs are equally good.
 
         .. [1] J. Daugman, "The importance of being random: statistical principles of iris recognition", Pattern
