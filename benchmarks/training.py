@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--plain-epochs",
         type=int,
         default=PLAIN_EPOCHS,
-        help="epochs of both compared trainings (default: %(default)s)",
+        help="number of epochs of each of the two compared trainings (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=THREADS, help="threads of both (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -24,7 +24,7 @@ FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
 """The share of a channel's videos that models may learn from. These known videos are the oldest of the channel."""
 LEAST_PAIRS = 10
-"""A channel with fewer pairs than this in a set of pairs does not count in the mean AUC of this set."""
+"""Minimum number of pairs of a channel. With fewer pairs, the channel is left out of the mean AUC over channels."""
 
 _DAYS_APART, _AGES_APART = 30, 1.0
 _TWICE = np.log(2.0) - 1e-12

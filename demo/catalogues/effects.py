@@ -170,10 +170,11 @@ def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tu
 
     Args:
         weights: the weights w of the attributes, float64 (6,), of length 1.
-        correlation: the correlation r of the topic's popularity with the attributes that `TOPIC_SIGNS` names.
+        correlation: the size of the correlation between the topic's popularity and the attributes in `TOPIC_SIGNS`.
 
-    The covariance of two attributes is the product of their correlations r_i with the popularity. Therefore the first
-    variance is 1 - sum(w_i^2 r_i^2) + (w . r)^2, and the second is 1 - sum(w_i^2 r_i^2).
+    Attribute i and the popularity have the correlation r_i = `correlation` * `TOPIC_SIGNS[i]`. Two attributes i and j
+    have the covariance r_i * r_j. Therefore the first variance is 1 - sum(w_i^2 r_i^2) + (w . r)^2, and the second is
+    1 - sum(w_i^2 r_i^2).
     """
     correlations = correlation * TOPIC_SIGNS
     within = 1 - float(((weights * correlations) ** 2).sum())

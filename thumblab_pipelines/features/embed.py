@@ -175,7 +175,7 @@ class _Work:
 
 
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
-    """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
+    """Choose a precision for the image encoder in the settings. Return a text with the precision and the reason.
 
     The fastest precision whose vectors agree with the vectors of float32 is chosen. The agreement is measured on
     pictures from all niches. Return None if the encoder or the settings leave no choice. Also return None if the lab

@@ -124,7 +124,7 @@ def fine_tune(
     progress: Progress = silent,
     run_id: str | None = None,
 ) -> Release:
-    """Fine-tune the encoder of the settings on the pairs, and publish it as a release of kind `encoder`.
+    """Fine-tune the image encoder in the settings on the pairs. Publish the result as a release of kind `encoder`.
 
     A checkpoint is written after every epoch. After a crash, a call with the same pairs and config continues from the
     checkpoint. If an earlier call has already published the result, its release is returned. Pairs with an unreadable

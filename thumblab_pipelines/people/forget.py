@@ -33,7 +33,7 @@ def forget_outside(lab: Lab) -> ForgottenEverywhere:
     on these faces.
 
     If the setting is `off`, all faces are deleted. If the setting changes later, the faces may be found again. Names
-    stay.
+    are kept.
     """
     mode = lab.settings.people
     scope = Scope(channels=(), given=False) if mode == "off" else scope_of(mode, lab.releases)

@@ -99,8 +99,8 @@ def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty:
 
 
 def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: float) -> None:
-    """Do the same as `_subtract_by_products`, but solve linear systems with one equation for each column of the context.
-    The context is read twice.
+    """Do the same as `_subtract_by_products`, but solve linear systems with one equation for each context column. The
+    context is read twice.
     """
     for out, fitted in ridges_without_runs(context, left, run, penalty):
         for place, block in context.take(out).blocks():
