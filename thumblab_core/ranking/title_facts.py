@@ -67,7 +67,7 @@ def title_words(titles: Sequence[str]) -> Float32s:
 
 
 def sparse_title_words(titles: Sequence[str]) -> Any:
-    """Return the values of `title_words` as a sparse matrix (CSR), which needs a tenth of the memory."""
+    """Return the values of `title_words` as a sparse matrix (CSR). It needs 10 % of the memory of a dense array."""
     from scipy.sparse import csr_matrix, hstack
 
     if not titles:

@@ -172,7 +172,7 @@ class ChannelMeans:
 def interval(
     values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval, level: float = 0.95
 ) -> Interval:
-    """Return the interval of the mean of `values` [m], one for each pair. All pairs have the same weight.
+    """Return the interval of the mean of `values` [m]. Each value is from a pair, and all pairs have the same weight.
 
     See `ChannelMeans.of` and `ChannelMeans.interval` for the parameters.
     """

@@ -38,8 +38,9 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
     """Return predictions [len(penalties), n] of the target [n] from the inputs [n, d], with a row for each penalty.
 
-    The inputs are centred over all rows, and there is no intercept. If one group has all rows, no row is left to learn
-    from, and the predictions are 0. The size of the solved linear systems is about n or d, whichever is smaller.
+    The inputs are centred over all rows, and there is no intercept. `run` [n]: the group of each row (see
+    `runs_in_time`). If one group has all rows, no row is left to learn from, and the predictions are 0. The size of the
+    solved linear systems is about n or d, whichever is smaller.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -61,8 +62,9 @@ def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: S
 def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows, penalty: float) -> Float32s:
     """Return `values` [n, k] minus the prediction of each column from the context [n, c], float32 [n, k].
 
-    Each group is predicted by ridge regressions with an intercept, which are fitted to the other groups. If all rows
-    are in one group, nothing can be predicted, and the result is `values`.
+    `run` [n]: the group of each row (see `runs_in_time`). Each group is predicted by ridge regressions with an
+    intercept, which are fitted to the other groups. If all rows are in one group, nothing can be predicted, and the
+    result is `values`.
     """
     rows, known_by = MixedRows.of(values), MixedRows.of(context)
     if not _held_out_runs(run):

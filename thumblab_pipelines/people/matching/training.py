@@ -88,7 +88,7 @@ def train_head(
 def decide(verification: Verification, best_epoch: int) -> Decision:
     """Decide whether a head may be served. All of these rules must hold:
 
-    1. The head is not the identity: after at least one epoch, it separated the held-out people better than the identity.
+    1. The head is not the identity: after some epoch, it separated the held-out people better than the identity does.
     2. Verification with the head is better than chance: the lower end of the AUC's interval is above 0.5.
     3. The true accept rate (TAR, see `verification`) with the head is not lower than without the head. The upper end of
        the 95 % interval of the loss of TAR (paired bootstrap over people) is at most 0.01.
