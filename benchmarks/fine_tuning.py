@@ -63,7 +63,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
                 kept.append(
                     tower_inputs(tower, size, names, lambda n: random_pictures[int(n)], folder, byte_limit, silent)
                 )
-            # An epoch on activations and an epoch on pictures take turns. The fastest epoch of each kind is used,
+            # Epochs on activations and epochs on pictures alternate. The fastest epoch of each kind is used,
             # because other programs slowed it down the least.
             fast, slow = np.min([[epoch_seconds(inputs) for inputs in kept] for _ in range(_REPEATS)], axis=0)
             mebibytes = kept[0].kept[0].nbytes / 2**20

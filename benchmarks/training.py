@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=PAIRS, help="training pairs (default: %(default)s)")
     parser.add_argument(
-        "--epochs", type=int, default=EPOCHS, help="epochs of the lab's long training (default: %(default)s)"
+        "--epochs", type=int, default=EPOCHS, help="number of epochs of the lab's long training (default: %(default)s)"
     )
     parser.add_argument(
         "--plain-epochs",

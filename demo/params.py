@@ -121,7 +121,7 @@ def moment(params: Params, name: str) -> datetime | None:
 def region_or_language(params: Params, name: str) -> str | None:
     """Return the code of a region or language, or None if the parameter is missing.
 
-    A code has two letters. The code of a language may also name a script or a region after a hyphen, such as `pt-BR`.
+    A code has two letters. The code of a language may also have a hyphen and a script or a region, such as `pt-BR`.
     """
     code = text(params, name)
     if code and not (code.isascii() and len(code.partition("-")[0]) == 2 and code.replace("-", "").isalnum()):

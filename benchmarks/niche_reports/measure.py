@@ -30,8 +30,8 @@ def true_shares(effects: dict[str, float] = PLANTED) -> dict[str, float]:
 
 
 def share_of(niche: PlantedNiche, name: str) -> tuple[float, float, float]:
-    """Return the share of comparisons in which the winner has more of the feature `name`, and the ends of the interval
-    of this share.
+    """Return the share of comparisons in which the winner has more of the feature `name`, and the lower and upper end
+    of its interval.
     """
     column = niche.values[name].to_numpy()
     everything = Compared.of(niche.videos, winners_of(niche.videos))

@@ -112,7 +112,7 @@ def newest_first(videos: Iterable[CatalogueVideo]) -> list[CatalogueVideo]:
 
 
 def channel_id_of(name: str) -> str:
-    """Return a channel id in YouTube's format, `UC` and 22 URL-safe characters. The same name always gives the same id."""
+    """Return a channel id in YouTube's format, `UC` and 22 URL-safe characters. The same name gives the same id."""
     digest = hashlib.sha256(f"channel:{name}".encode()).digest()
     return "UC" + base64.urlsafe_b64encode(digest).decode()[:22]
 

@@ -78,7 +78,7 @@ def changed_winners(
         interaction: the size of the interaction.
         repeated_share: the share of the videos whose picture repeats the title.
         overlap: pairs of a redundancy and its probability. The redundancy of a picture with the title of another video
-            is the share of the words in the picture that the title contains.
+            is the share of the picture's words that are also in this title.
     """
     own = ((-interaction, repeated_share), (interaction, 1 - repeated_share))
     other = tuple((interaction * (1 - 2 * redundancy), chance) for redundancy, chance in overlap)

@@ -23,7 +23,7 @@ REPEATED_SHARE = 0.5
 
 CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6), (1.0, 1 / 12 * 1 / 6))
 """How often a picture happens to repeat the title of another video of its niche. Each item is a pair of a redundancy
-and its probability. The redundancy is the share of the words in the picture that the title contains.
+and its probability. The redundancy is the share of the picture's words that are also in the title.
 
 The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. By chance, the title contains the
 keyword with a probability of about 1/12, and the noun with a probability of about 1/6.

@@ -31,7 +31,7 @@ SIGMA_N = SIGMA_Q / math.tan(0.30 * math.pi)
 """
 
 PICTURE_SHARE = 0.7
-"""The share of the variance of the quality that comes from the picture. The rest comes from the title."""
+"""The share of the quality's variance that comes from the picture. The rest comes from the title."""
 
 
 def _unit(*weights: float) -> npt.NDArray[np.float64]:

@@ -112,8 +112,7 @@ class Pictures:
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
-        """Yield pairs of row numbers of pictures that look alike but belong to different groups, such as parts of the
-        data.
+        """Yield the row numbers of two pictures that look alike but belong to different groups (for example, parts).
 
         The smaller row number comes first.
 

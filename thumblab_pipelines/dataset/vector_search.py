@@ -43,8 +43,8 @@ _FOUND = 2**24
 _PAIRS = 2**14
 """Maximum number of pairs of vectors that are compared at once. With 768 dimensions, copying the vectors takes 100 MB."""
 _DENSE = 16
-"""If at least 1/16 of all pairs must be compared, all pairs are compared. This is faster, because no vectors are
-copied.
+"""If at least 1/16 of all pairs must be compared, all pairs are compared. Comparing all pairs is then faster,
+because no vectors are copied.
 """
 
 

@@ -61,7 +61,7 @@ The second figure is the AUC on the channel's pairs whose winner has at least tw
 
 
 LEAST_CHANNEL_PAIRS = 10
-"""Minimum number of pairs of a channel that is included in a mean over channels."""
+"""Minimum number of pairs of a channel. With fewer pairs, the channel is left out of means over channels."""
 
 _CORRELATION: Interval = (-1.0, 1.0)
 

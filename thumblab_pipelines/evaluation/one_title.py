@@ -85,9 +85,9 @@ class OneTitlePairs:
         """Yield figures of the model's win probabilities, and a figure of how much its choices depend on the title.
 
         Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of the
-        test pairs that are too close to call. In some pairs, one picture scores higher under the winner's title, and the
-        other picture scores higher under the loser's title. `changes_with_title` is the share of these pairs among all
-        pairs. `slope` turns a difference of scores into the log odds of winning.
+        test pairs that are too close to call. In some pairs, one picture scores higher under the winner's title, but
+        the other picture scores higher under the loser's title. `changes_with_title` is the share of these pairs among
+        all pairs. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

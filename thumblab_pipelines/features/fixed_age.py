@@ -63,7 +63,7 @@ def views_at_ages(
         at: the fixed ages in hours, above 0.
         ages: hours since publication at each observation, [n]. The order does not matter, and an age may be repeated.
         views: the counts, [n]. A count that YouTube did not give is NaN.
-        eras: the name of the definition of a view that applied to each count, [n].
+        eras: the era of each count, [n]. In an era, one definition of a view applies.
         max_ratio: the largest accepted ratio of the ages at the two observations.
 
     Returns:

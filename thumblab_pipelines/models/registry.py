@@ -141,7 +141,7 @@ class ModelRegistry:
                     downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=folder))
                 copies = [path.parent for path in downloaded.rglob("manifest.json")]
                 if len(copies) != 1:
-                    raise LabError(f"MLflow has {len(copies)} releases instead of one in {source}")
+                    raise LabError(f"{source} in MLflow has {len(copies)} releases instead of one")
                 return store.restore(kind, scope, version.release_id, copies[0])
             except LabError as error:
                 name = f"{kind}/{scope}/{version.release_id}"

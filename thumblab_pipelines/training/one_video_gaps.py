@@ -95,7 +95,7 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of `pairs`, each by the scorer of its channel. Pairs of a channel without a scorer are left out.
+    """Return the gaps of `pairs`, by the scorer that each pair's channel has. Pairs of a channel without a scorer are left out.
 
     The flags [n] of each scorer mark the videos of its channels. Usually, the model of the scorer was trained without
     these videos.

@@ -137,7 +137,7 @@ def held_out_picture_gaps(
 
 
 def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
-    """Return the rows of the winners and of the losers [k] of some pairs [k]."""
+    """Return the row of the winner and the row of the loser of each pair in `pairs` [k]."""
     winners, losers = (corpus.data.pairs[side].to_numpy(np.intp)[pairs] for side in ("winner", "loser"))
     return winners, losers
 

@@ -68,8 +68,8 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
         The faces [n, d], and the cluster [n] of each face. A face whose cluster is negative is in no cluster.
     sure
         Whether each face [n] surely shows the person of its cluster. A cluster gets several centroids only if
-        `least` or more of its sure faces are far from its centroid. Without this rule, a few faces of a similar person would get their
-        own centroid, which would attract more faces of the similar person.
+        `least` or more of its sure faces are far from its centroid. Without this rule, a few faces of a similar person
+        would get their own centroid, which would attract more faces of the similar person.
     least, cosine
         See `spherical_k_means`.
     """

@@ -24,14 +24,14 @@ HEADS = math.comb(FOLDS, 2)
 """Number of heads of a cross-fitting."""
 
 _MOST_FACES = 40
-"""Maximum number of faces of a person that are judged. The number of pairs of a person grows with the square of this
+"""Maximum number of judged faces of each person. The number of pairs of a person grows with the square of this
 number."""
 
 _ALL_FACES = 4_000
 """Approximate maximum number of faces that are judged in total. But at least 4 faces of each person are judged."""
 
 _MOST_PAIRS = 6_000
-"""Maximum number of pairs of each kind that one head judges. If there are more pairs, a random sample is judged."""
+"""One head judges at most this number of pairs of each kind. If there are more pairs, a random sample is judged."""
 
 
 def cross_fit(

@@ -55,8 +55,8 @@ def triplet_loss(
 def semi_hard(distances: Float64s, anchor: Rows, positive: Rows, different: Flags) -> Rows:
     """Return the negative of each pair of an anchor and a positive [t].
 
-    The negative is a face of another person that is farther from the anchor than the positive. The face nearest to
-    the anchor is taken. If no face of another person is farther than the positive, the farthest face of another person is
+    The negative is a face of another person that is farther from the anchor than the positive. Of these faces, the
+    nearest is taken. If no face of another person is farther than the positive, the farthest face of another person is
     taken. The nearest face of any other person would be a harder negative. But such negatives often have wrong labels,
     and can make all vectors equal.
     """
