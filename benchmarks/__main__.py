@@ -58,7 +58,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
-    """Measure how fast the encoders and the sub-scores are on synthetic thumbnails.
+    """Measure how fast the encoders and the meter of sub-scores work on synthetic thumbnails.
 
     Each time is compared with the time to decode the JPEG file.
     """

@@ -32,7 +32,7 @@ _VALUES = (0.03, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 def read(catalogue: Catalogue, videos: list[CatalogueVideo]) -> Iterator[tuple[CatalogueVideo, str]]:
     """Yield each video with the text in its picture.
 
-    Videos without a text that can be compared with the title are left out.
+    A video is left out if its picture has no text to compare with the title.
     """
     titled = (Sample(partial(_pixels, catalogue, v.video_id), Title(v.title)) for v in videos)
     measurements = Meter(None, title_encoder("minilm")).measure_many(titled)

@@ -30,7 +30,7 @@ keyword with a probability of about 1/12, and the noun with a probability of abo
 """
 
 TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
-"""The sign of the correlation of a topic's popularity with each of `drawing.ATTRIBUTES`, float64 (6,).
+"""The sign of the correlation between a topic's popularity and each of `drawing.ATTRIBUTES`, float64 (6,).
 
 Pictures of popular topics have less contrast and more clutter. Less contrast and more clutter lower the planted
 quality. A model that ignores the topic therefore underrates contrast and overrates clutter.

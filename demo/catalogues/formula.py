@@ -40,12 +40,12 @@ def _unit(*weights: float) -> npt.NDArray[np.float64]:
 
 
 PICTURE_WEIGHTS = _unit(0.50, 0.50, 0.30, 0.45, 0.25, 0.40)
-"""The weights of `drawing.ATTRIBUTES` in the picture's part of the quality, float64 (6,). The weights form a unit
+"""The weights of `drawing.ATTRIBUTES` in the picture's effect on the quality, float64 (6,). The weights form a unit
 vector.
 """
 
 TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
-"""The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). The weights form a unit vector."""
+"""The weights of `titles.FACTS` in the title's effect on the quality, float64 (3,). The weights form a unit vector."""
 
 _NOISE_VARIANCE = (SIGMA_N / SIGMA_Q) ** 2
 """The variance of the noise, in units in which the quality has the variance 1."""

@@ -59,7 +59,7 @@ ASSUMED_VARIANCE = 0.5**2
 LEAST_VARIANCE = 0.05**2
 """Minimum variance of `gap`.
 
-YouTube corrects view counts now and then. So `gap` has an error even if `excess` is the same for all unchanged videos.
+YouTube sometimes corrects view counts. So `gap` has an error even if `excess` is the same for all unchanged videos.
 """
 
 DECIDED_AT = 1.96

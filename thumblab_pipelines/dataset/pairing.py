@@ -43,7 +43,7 @@ COLUMNS = ("winner", "loser", "channel_id", "part", "label", "margin")
 
 
 def fixed_age_label(age: int) -> str:
-    """Return the label of a pair that is compared by views at a fixed age in hours."""
+    """Return the label of pairs that are compared by their views at the fixed age `age`, in hours."""
     return f"views at {age} h"
 
 

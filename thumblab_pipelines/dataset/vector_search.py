@@ -31,9 +31,9 @@ from thumblab_core.index.projection import principal_axes, rest_lengths
 _COMPONENTS = 64
 _BLOCK = 1_024
 _ROUNDING = 1e-5
-"""Allowance for the rounding error of an inner product of short forms in float32. All measured errors are smaller."""
+"""Allowance for the rounding error in the inner product of two short forms (float32). Measured errors are smaller."""
 _DISTANCE_ROUNDING = 1e-3
-"""Allowance for the rounding error of a distance of short forms. This error is larger than `_ROUNDING`, because a
+"""Allowance for the rounding error in the distance of two short forms. This error is larger than `_ROUNDING`, because a
 distance is the root of a rounded number."""
 _TRAINED_PER_CELL = 64
 """The centres of the cells are computed from a sample of vectors. The sample has this number of vectors per cell."""

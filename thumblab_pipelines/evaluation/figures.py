@@ -150,8 +150,8 @@ class HeldOutPairs:
     def of(cls, split: str, pairs: pd.DataFrame) -> Self:
         """Return the pairs of a release that are held out in the split.
 
-        In the split of unseen channels, all pairs are held out. In the other splits, only the pairs of the last 20 % of
-        each channel are held out.
+        In the split of unseen channels, all pairs are held out. In the other splits, only the pairs of each
+        channel's newest videos (20 %) are held out.
         """
         return cls(split, pairs if split == NEW_CHANNELS else pairs[pairs.part == TEST])
 

@@ -37,7 +37,7 @@ LEAST_CHANNELS, LEAST_WINNERS = 5, 30
 be too wide to be useful."""
 
 LEAST_RECENT_WINNERS = 20
-"""Minimum number of winners in each of the two periods that are compared to find a change."""
+"""A change is reported only if each of the two compared periods has at least this number of winners."""
 
 RECENT_DAYS = 28
 MOST_FALSE = 0.05

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAST_MEASURED = 0.5
-"""The check fails if a smaller share of the videos has a measured picture. With fewer measured pictures, the report
-would mostly be about titles."""
+"""The check passes only if at least this share of the videos has a measured picture. With fewer measured pictures, the
+report would mostly be about titles."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,6 @@ class TrainingArrays:
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
     def arrays(self) -> list[npt.NDArray[Any]]:
-        """Return all arrays of the fields. `training_digest` is computed from these arrays, in this order."""
+        """Return the arrays of all fields. `training_digest` is computed from these arrays, in this order."""
         inputs = MixedRows.of(self.inputs).buffers()
         return inputs + [value for value in list(vars(self).values())[1:] if isinstance(value, np.ndarray)]

@@ -63,9 +63,9 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
     not have been fitted to these pairs.
 
     An experiment without a winner counts as half a win for each picture. So the result has the difference of a decided
-    pair twice. It has the difference of an undecided pair once, and once with the opposite sign. The result is empty if
-    there are fewer than `LEAST_EXPERIMENTS` tested videos, or if the tested videos are of fewer than `LEAST_CHANNELS`
-    channels.
+    pair twice. The difference of an undecided pair occurs once as it is, and once with the opposite sign. The result is
+    empty if there are fewer than `LEAST_EXPERIMENTS` tested videos, or if the tested videos are of fewer than
+    `LEAST_CHANNELS` channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))
@@ -95,7 +95,7 @@ def _happened_later(corpus: Corpus) -> Flags:
 
 
 def _of_left_out(corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows) -> OneVideoGaps:
-    """Return the gaps of `pairs`, by the scorer that each pair's channel has. Pairs of a channel without a scorer are left out.
+    """Return the gaps of `pairs`, by the scorer of each pair's channel. A pair without a scorer is left out.
 
     The flags [n] of each scorer mark the videos of its channels. Usually, the model of the scorer was trained without
     these videos.

@@ -156,8 +156,8 @@ def _with_seeds(work: Work, clusters: Rows, count: int, links: Links, progress: 
 
 
 def _improved(work: Work, clusters: Rows, count: int, progress: Progress) -> tuple[Rows, int]:
-    """Split, assign and merge at most `_ROUNDS` times, until few faces change. Return the clusters, numbered without
-    gaps."""
+    """Split clusters, assign faces and merge clusters, at most `_ROUNDS` times, until few faces change. Return the
+    clusters, numbered without gaps."""
     whole: set[bytes] = set()
     for number in range(_ROUNDS):
         progress("improving clusters", number, _ROUNDS)

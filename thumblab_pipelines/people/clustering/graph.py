@@ -121,7 +121,7 @@ def _index(faiss: Any, vectors: Float32s) -> Any:
 def _links_of(
     index: Any, vectors: Float32s, pictures: Rows, start: int, neighbours: int
 ) -> tuple[Rows, Rows, Float64s]:
-    """Return the links of the batch that begins at row `start`: the faces, their neighbours (as rows), and the cosines."""
+    """Return the links of the batch that begins at row `start`: rows of faces, rows of neighbours, and cosines."""
     batch = vectors[start : start + _BATCH]
     cosines, found = index.search(batch, min(neighbours + 1, len(vectors)))
     rows = np.repeat(np.arange(start, start + len(batch)), found.shape[1])

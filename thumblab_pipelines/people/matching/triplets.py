@@ -40,7 +40,7 @@ def triplet_loss(
     losses = margin + distances[anchor, positive] - distances[anchor, negative]
     active = losses > 0
     anchor, positive, negative = anchor[active], positive[active], negative[active]
-    # For unit vectors a, p and n, the loss of a triplet with a loss above 0 is margin - 2 a.p + 2 a.n. So the loss of
+    # If the loss of a triplet of unit vectors a, p and n is above 0, the loss is margin - 2 a.p + 2 a.n. So the loss of
     # the batch is a weighted sum of products of two vectors. `weights` [b, b] has the weight of each product.
     weights = np.zeros_like(distances)
     np.add.at(weights, (anchor, positive), -2.0)

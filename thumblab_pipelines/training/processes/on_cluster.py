@@ -23,7 +23,8 @@ from thumblab_pipelines.training.fitting import fit
 Model = TypeVar("Model", bound=nn.Module)
 
 _RETRIES = 3
-"""Maximum number of times that a training is started again after a worker has died. It resumes from its checkpoint."""
+"""Maximum number of times that a training is started again after a worker has died. The training resumes from its
+checkpoint."""
 
 
 def fit_on_cluster(

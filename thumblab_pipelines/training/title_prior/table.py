@@ -69,7 +69,7 @@ def without_channels_of(rows: pd.DataFrame, channels: Collection[str], videos: C
 
 @dataclass(frozen=True)
 class TitleTable:
-    """n videos of many channels, sorted by channel and publication.
+    """n videos of many channels, sorted by channel and publication time.
 
     `channel` [n]: the number of the channel. `published` [n]: the time of publication in days since 1970. `age` [n] and
     `views` [n]: the age in days and the log views at the first observation of the video.
@@ -112,7 +112,7 @@ class TitleTable:
 
 
 def sorted_videos(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the first observation of each video, sorted by channel and publication.
+    """Return the first observation of each video, sorted by channel and publication time.
 
     The new columns `published` and `observed` are times in days since 1970.
     """
