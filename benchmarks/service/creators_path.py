@@ -48,7 +48,7 @@ _ENDED = ("done", "failed")
 
 
 def write_export(path: Path, videos: Sequence[CatalogueVideo]) -> None:
-    """Write an English export of YouTube Studio with `videos`."""
+    """Write a file as YouTube Studio exports it in English. It contains `videos`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*_COLUMNS, _CTR])

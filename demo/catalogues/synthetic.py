@@ -220,7 +220,7 @@ class SyntheticCatalogue(Catalogue):
         A perfect regression predicts the ln views of a video from its title. The residual of the video is its ln views
         minus this prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56). The
         winner of a pair is the video with the larger residual. With confounding, the prediction contains the effect of
-        the topic's average picture. So these labels contain less of the picture's effect than in `one_title_ceiling`.
+        the topic's average picture. So the labels contain less of this effect. The result is below `one_title_ceiling`.
         """
         return self._formula.fitted_one_title_ceiling()
 

@@ -150,7 +150,7 @@ class VastCatalogue(Source):
         return kind_of(self._numbers.dice(self._number(video_id)))
 
     def at(self, index: int) -> CatalogueVideo:
-        """Return the video with this number. Numbers are below `video_count`."""
+        """Return the video with the number `index`, which must be below `video_count`."""
         channel = self._numbers.channel(index)
         plan = self._numbers.plans[channel]
         published_at, dice = self._numbers.published(plan, index), self._numbers.dice(index)

@@ -16,8 +16,8 @@ FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 OWN_PAST = "own_past"
-"""The name of a skill that is not measured on a split of the evaluation. The skill says how well an adapter that was
-fitted on a channel's older videos orders the channel's newest videos.
+"""The name of a skill that is not measured on a split of the evaluation. The skill says how well an adapter can
+order a channel's newest videos after it was fitted to the channel's older videos.
 """
 
 PACKAGE: Final = "package"
@@ -42,7 +42,7 @@ _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""
 
 LEAST_EXPERIMENT_PAIRS, LEAST_EXPERIMENT_CHANNELS = 50, 5
-"""Minimum numbers of pairs and of their channels. With fewer, the AUC of `ONE_VIDEO` is not used as the skill.
+"""Minimum numbers of pairs and of their channels for using the AUC of `ONE_VIDEO` as the skill.
 
 Even many experiments of a single channel say nothing about other channels.
 """

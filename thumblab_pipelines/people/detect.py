@@ -65,8 +65,8 @@ class Detected:
 def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent, limit: int | None = None) -> Detected:
     """Find and embed the faces of the pictures that the present networks have not searched, and commit every batch.
 
-    `niche`: the niche whose thumbnails are searched. If `niche` is None, the thumbnails of all niches are searched, and
-    the pictures that users added with `add_folder`. `limit`: the maximum number of pictures to search. Raises
+    `niche`: the niche whose thumbnails are searched. If `niche` is None, the thumbnails of all niches and the
+    pictures that users added with `add_folder` are searched. `limit`: the maximum number of pictures to search. Raises
     `LabError` if the setting `people` is off, or if a network is missing.
     """
     require_people(lab.settings)

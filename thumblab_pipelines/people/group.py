@@ -27,7 +27,7 @@ from thumblab_pipelines.people.clustering.thresholds import Thresholds
 from thumblab_pipelines.progress import Progress, silent
 
 _NO_FACES_DIMENSION = 128
-"""The dimension of face vectors that the calibration assumes in a lab without faces."""
+"""In a lab without faces, the calibration assumes that face vectors have this dimension."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def _run(
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, space.embedder, scope)
     vectors = space.apply(given.vectors) if given.face_ids else np.empty((0, _NO_FACES_DIMENSION), np.float32)
-    # A matching head makes the people that it was trained on less similar to each other than other people are. With
-    # pairs of these people, the calibration would be wrong for all other people. So if there is a head, the faces that
-    # a person put into clusters are not used.
+    # A matching head separates the people that it was trained on better than it separates other people. With pairs of
+    # the trained people, the calibration would be wrong for all other people. So if there is a head, the faces that a
+    # person put into clusters are not used.
     labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
     calibration = calibrate(vectors, given.pictures, labels)
     rows = _considered(given, max_faces)
