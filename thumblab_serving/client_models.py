@@ -43,7 +43,7 @@ _PARTS = {
     "thumblab_core.library_map.map_figures": "library_index",
     "thumblab_core.library_map.tiles": "library_index",
 }
-"""The modules that define parts of answers, each with the module of the client for these parts."""
+"""For each module that defines parts of answers, the client's module that gets the models of these parts."""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}

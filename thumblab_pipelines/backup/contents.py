@@ -62,8 +62,8 @@ LEFT_OUT = {
     "monitoring.json": "it says what runs and what fails now",
     "restoring": "the mark of an unfinished restore",
 }
-"""The rest of the data folder, and why each item is not copied. The folder `demo` is left out, because it is another
-lab."""
+"""The items of the data folder that a backup does not copy, and why. The folder `demo` is left out, because it is
+another lab."""
 
 MANIFEST, SUMS, FILES, DATABASES = "manifest.json", "SHA256SUMS", "files", "databases"
 

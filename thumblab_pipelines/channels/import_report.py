@@ -56,7 +56,7 @@ _STORAGE = (
     "the lab cannot use its storage now; give the export again later, or ask the person who runs the lab, who finds the "
     "details on the run's page in Dagster"
 )
-"""The reason of an import that failed because of the storage. It mentions no bucket or folder."""
+"""What a user reads if an import fails because of the lab's storage. The text mentions no bucket or folder."""
 
 
 class NoFirstModelError(LabError):

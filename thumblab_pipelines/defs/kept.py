@@ -61,7 +61,7 @@ RELEASES: Mapping[str, tuple[str, ...]] = {
     "matching_head": (f"release {FACE_HEAD}", f"pointer {FACE_HEAD}"),
     "served_model": (f"pointer {MODEL}", "release adapter", "pointer adapter"),
 }
-"""The releases and the pointers of each asset, by their kind."""
+"""For each asset, the kinds of the releases and pointers that its runs write."""
 
 
 def about(asset: str, docs: str, *steps: Callable[..., Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def redact(text: str, secret: str) -> str:
 def classify(status: int, content: bytes, secret: str) -> Refusal:
     """Classify an error answer by its body. If the body has no known reason, classify the answer by its HTTP status.
 
-    The library's own text of the error, `str(HttpError)`, is not used, because it contains the URL of the call.
+    The text that Google's client makes, `str(HttpError)`, is not used, because it contains the URL of the call.
     """
     reasons, message, limits = _read(content)
     daily_limit = any("perday" in limit.lower() or limit.startswith("1/d") for limit in limits)

@@ -169,7 +169,7 @@ class ServedReleases:
         return Resolved(model, *self.resolve_index(niche))
 
     def resolve_index(self, niche: str) -> tuple[Loaded[NicheIndex] | None, str | None]:
-        """Return the index with which a request for a niche is answered, and `Resolved.index_refusal`.
+        """Return the loaded index of a niche, and why a newer index was refused, as in `Resolved.index_refusal`.
 
         The index is None if no index can be used.
 

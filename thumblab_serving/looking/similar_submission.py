@@ -68,7 +68,7 @@ async def _of_form(request: Request) -> Asked:
 
 
 def query_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query parameters of `GET` for the OpenAPI document."""
+    """Describe the query parameters of `GET` as the OpenAPI document needs them."""
     properties = _without_null(SimilarQuery)
     return [
         {

@@ -32,8 +32,8 @@ _KEPT = "private, max-age=31536000, immutable"
 _CHECKED = "private, no-cache"
 _DEEPEST, _DIGITS = 6, re.compile(r"0|[1-9][0-9]{0,2}")
 
-# The page `/library` loads many files of one map. So these requests have their own rate limit, apart from the limit of
-# the requests that score.
+# The page `/library` loads many files of one map. So the map has a rate limit of its own, and does not use up the rate
+# limit for scoring.
 _require_key = Depends(require("score", account="#maps"))
 
 T = TypeVar("T")

@@ -56,8 +56,8 @@ class ExportsForm(StrictModel):
         default=None,
         description=(
             "The title of the channel, or the id of a channel that the key may change. A title has no invisible "
-            "characters, is not an id and does not begin with @. Default: the channel's name that is found in the name "
-            "of a file."
+            "characters, is not an id and does not begin with @. Default: the channel's name in the name of an "
+            "export file."
         ),
     )
     niche: Niche | None = Field(

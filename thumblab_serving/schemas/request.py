@@ -142,7 +142,7 @@ class ThumbnailIn(StrictModel):
     title: Title | None = Field(
         default=None,
         description=(
-            "The candidate's own title, with which it makes a package. It replaces the title or the titles of the request."
+            "The title with which this candidate is scored, instead of the title or titles of the request."
         ),
     )
 

@@ -75,10 +75,10 @@ class FaceSearch:
     """The search of each picture, by the id of the candidate. None stands for a search that could not be started."""
 
     def look(self, candidate: str, sent: SentPicture) -> None:
-        """Start to search a picture, and do not wait for the result, because the calling thread examines pictures for
-        all requests.
+        """Start the search for known people in a picture. Does not wait for the result, because the calling thread must
+        go on to examine the pictures of all requests.
 
-        Any thread may call this. Raises no error, so that the picture can be scored in any case.
+        Any thread may call this method. It raises no error, so that the picture can be scored in any case.
         """
         # A request with two image encoders examines each picture twice. One search is enough.
         if candidate in self._started:

@@ -236,8 +236,8 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 
 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
-    """Check that a high mean cosine alone does not make two sets of vectors agree. The pictures must also keep their
-    nearest neighbours.
+    """Check that two sets of vectors agree only if the pictures also keep their nearest neighbours. A high mean cosine
+    is not enough.
 
     The vectors of an untrained model have cosines above 0.99, even for different pictures. With an untrained model, a
     test of the mean cosine alone would therefore accept any vectors.

@@ -164,8 +164,8 @@ def test_two_faces_of_one_picture_never_get_into_one_cluster(connection: Connect
         label(connection, one, "Ada")
     undo(connection)
     assert said(connection) == before
-    # Only the lab put `right` into the cluster `two`. A person may therefore move `left` of the same picture into this
-    # cluster. The move takes `right` out of the cluster.
+    # `left` and `right` are faces of one picture, so they cannot both be in the cluster `two`. The lab put `right`
+    # there, and a person now puts `left` there. The person's choice counts, so `right` leaves the cluster.
     move(connection, [left], two)
     assert places(connection) == {left: (two, True), other: (two, False)}
     undo(connection)

@@ -87,7 +87,9 @@ class Queue:
         psutil.wait_procs(processes, timeout=10)
 
     def run_until(self, condition: Callable[[list[str]], bool]) -> list[str]:
-        """Start queued runs, as the daemon does each second, until `condition` is true for the list of steps."""
+        """Start queued runs, as the daemon does each second, until `condition` accepts the steps that ran. Return these
+        steps.
+        """
         deadline = time.monotonic() + 120
         while not condition(self.steps()):
             assert time.monotonic() < deadline, self.steps()

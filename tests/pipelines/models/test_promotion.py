@@ -200,8 +200,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     model = TrainedRanker.load(first)
     expected = compare_models(model_scores(model, other_data), model_scores(model, data), pairs)
     assert decision.comparisons[0] == expected
-    # `other` is a copy of `first`, which was trained on vectors of the lab's encoder. But `other` gets vectors of
-    # `another`, which have the opposite signs. So `other` ranks badly.
+    # The model `first` was trained on vectors of the lab's encoder. The model `other` is a copy of `first`, but its
+    # vectors come from the encoder `another` and have the opposite signs. So `other` ranks badly.
     assert decision.comparisons[0].difference > 0.1
     assert decision.comparisons[0].channels == 7
     assert "each model with its own encoders" in decision.reason

@@ -111,9 +111,9 @@ def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_othe
 
 
 def test_a_run_is_never_predicted_from_its_own_views() -> None:
-    """Divide the videos of each channel, in order of time, into five runs. Change the views of the first runs.
+    """Change the views of the first five of each channel's 25 videos. Five successive videos form a *run*.
 
-    The predictions for the first runs must stay the same. The predictions for the other runs must change.
+    The predictions for the changed videos must stay the same. The predictions for the other videos must change.
     """
     rows = planted(videos=25)
     run = runs_in_time(rows.inputs.channel)

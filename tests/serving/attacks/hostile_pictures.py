@@ -62,7 +62,9 @@ def avif_with_a_larger_picture_inside(stated: int, inside: int) -> bytes:
 
 
 def jpeg_of_scans(count: int, side: int) -> bytes:
-    """Return a progressive JPEG with `count` scans, whose header states a square with sides of `side` pixels."""
+    """Return a progressive JPEG with `count` scans. According to its header, the picture is a square of `side` by
+    `side` pixels.
+    """
     data = encoded(Image.linear_gradient("L").resize((64, 64)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     data = data[:last] + data[last:-2] * (count - data[:last].count(b"\xff\xda")) + b"\xff\xd9"

@@ -28,8 +28,8 @@ def places(count):
 
 
 def publish_map(looked, scope="tech", numbers=None):
-    """Publish and promote a map of the videos, with their pictures. If `numbers` is given, the map has only these
-    videos.
+    """Publish and promote a map of the videos, with their pictures. If `numbers` is given, the map has only the videos
+    with these indices in `looked.data.items`.
     """
     numbers = range(len(looked.data.items)) if numbers is None else numbers
     items = [looked.data.items[n] for n in numbers]

@@ -44,7 +44,7 @@ def test_a_generated_client_scores_in_json_and_in_a_form(
 ) -> None:
     # The generator runs ruff, so put the folder of ruff on the path.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # The generator does not support these types, so this setting makes it treat their content as bytes.
+    # The generator does not support these two media types, so this setting makes it treat such answers as bytes.
     overrides = "image/jpeg: application/octet-stream, application/vnd.apache.arrow.file: application/octet-stream"
     (tmp_path / "config.yml").write_text(f"content_type_overrides: {{{overrides}}}\n")
     command = ["openapi-python-client", "generate", "--url", f"{service.url}/openapi.json", "--meta", "none"]

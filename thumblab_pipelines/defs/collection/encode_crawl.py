@@ -40,7 +40,7 @@ _UNFINISHED = [
     job=encode_crawl,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts the next turn for the niche in which the most videos of the crawl are not encoded yet.",
+    description="Starts the next turn for the niche that has the most crawled videos without vectors.",
 )
 def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     filters = dg.RunsFilter(job_name=encode_crawl.name, statuses=_UNFINISHED)

@@ -72,9 +72,9 @@ def _make(context: dg.AssetExecutionContext, lab: LabResource, scope: str) -> dg
     deps=_DEPS,
     kinds={"python", "file"},
     check_specs=_checks("library_map"),
-    description="A map of the niche's library, on which similar thumbnails are near each other. The map has clusters, "
-    "labels, and the regions that grow. It is computed from the places on the served map, and is served if its checks "
-    "pass (docs/library-map.md).",
+    description="A map of the niche's library, on which similar thumbnails are near each other. The map has "
+    "clusters with labels, and marks the rising clusters. A new map starts from the places on the served map. "
+    "The new map is served if its checks pass (docs/library-map.md).",
     **about("library_map", "library-map.md", build_map, check_map, promote_map),
     **BY_NICHE,
     **MAPS,

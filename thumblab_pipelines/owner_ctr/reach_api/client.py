@@ -98,8 +98,8 @@ class ReachReports:
     def download(self, report: Report) -> bytes:
         """Download the CSV of a report.
 
-        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the report is
-        too large.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the report's URL is not a URL of this API, or if
+        the report is too large.
         """
         return self._session.read(report.url, LARGEST_REPORT)
 

@@ -35,7 +35,9 @@ class PeopleStatsOut(StrictModel):
     forgotten: int = Field(
         description="How many faces and pictures the lab has forgotten because a person asked for it."
     )
-    shares: list[PersonShareOut] = Field(description="The shares by person. The people with the most faces come first.")
+    shares: list[PersonShareOut] = Field(
+        description="How often each person is on thumbnails. The people with the most faces come first."
+    )
 
 
 class PersonPictureOut(StrictModel):

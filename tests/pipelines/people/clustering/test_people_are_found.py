@@ -88,7 +88,7 @@ def test_agreement_counts_pairs() -> None:
 
 @pytest.fixture(scope="module")
 def real_faces(shared_data: Path) -> tuple[Float32s, Rows]:
-    """The vectors of real crops of faces, and the number of the person of each vector. There are 12 people."""
+    """The vectors of real faces of 12 people. For each vector, a number from 0 to 11 says whose face it is."""
     import cv2
     import openvino
 
