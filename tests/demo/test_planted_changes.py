@@ -89,11 +89,10 @@ def test_the_effect_of_a_picture_is_that_under_the_present_title(
 
 
 def gap(catalogue: SyntheticCatalogue, video_id: str, other: str) -> float:
-    """Return the difference of two values of D: first D under the title of `other`, then D under the title of
-    `video_id`.
+    """Return by how much a change of the title changes D. The title of `video_id` is replaced by the title of `other`.
 
-    D is the quality of the picture of `other` minus the quality of the picture of `video_id`, both under the same
-    title. The result is 0 if the title does not matter.
+    D is the quality of the picture of `other` minus the quality of the picture of `video_id`, both with the same title.
+    The result is 0 if the title does not matter.
     """
     quality = catalogue.one_title_quality
     under_own = quality(other, video_id) - quality(video_id, video_id)

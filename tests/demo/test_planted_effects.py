@@ -187,7 +187,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return for each video what an average picture of its topic and channel adds to the quality of the video, float64
+    """Return how much the pictures of a topic and a channel add to the quality on average, for each video, float64
     (n,).
     """
     channels, topics = channels_of(catalogue), popularity(catalogue)

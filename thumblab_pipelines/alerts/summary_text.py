@@ -14,7 +14,7 @@ def summary_message(summary: Summary, dagster: str) -> Message:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """Return one line per fact. A fact without a value gets no line, but alerts and checks always get a line."""
+    """Return one line per fact. A missing fact gets no line. If there is no alert or no failed check, a line says so."""
     lines = [f"The day until {hobart(summary.at)}"]
     if not summary.watched:
         lines.append(

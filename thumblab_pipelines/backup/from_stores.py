@@ -104,7 +104,9 @@ def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progres
 
 
 def copy_numbers(releases: ReleaseStore, state: Path) -> None:
-    """Replace the last number of each scope in the folder `state` by the current one of the release store."""
+    """Replace each scope's last release number in the folder `state` by the scope's last release number in the release
+    store.
+    """
     for kind, scope in FolderOfScopes(state).scopes():
         ScopeFolder(state, kind, scope).write_number(releases.place(kind, scope).record().number)
 

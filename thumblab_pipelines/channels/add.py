@@ -115,8 +115,8 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
 def remove_channel(lab: Lab, name: str) -> str:
     """Delete the added adapter of a channel and stop serving it. Return the channel's id.
 
-    `name` is the channel's id, title, @handle or link. Raises `LabError` if this name fits no added adapter, or several
-    adapters. A @handle is looked up on YouTube.
+    `name` is the channel's id, title, @handle or link. Raises `LabError` if no channel with an added adapter has this
+    name, or if several have it. A @handle is looked up on YouTube.
     """
     adapters = ChannelAdapters(lab.releases)
     name = channel_name(name)

@@ -51,7 +51,7 @@ class ChannelPictures:
 
 
 def read_compared(lab: Lab, channel_id: str, ranker: TrainedRanker) -> ChannelPictures:
-    """Return the pairs of pictures that the adapter of a channel may learn from, with inputs and scores of the model.
+    """Return the pairs of pictures that the adapter of a channel may learn from, with the model's inputs and scores.
 
     A pair is left out if the lab does not have its vectors from the model's encoders, for example because its video was
     deleted. Raises `LabError` if the newest pairs release is damaged.

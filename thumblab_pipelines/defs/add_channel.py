@@ -109,8 +109,8 @@ def _owner(folder: ImportFolder | None) -> str | None:
 def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) -> list[Path]:
     """Return the paths of the exports. Raises `LabError` for a file that this run must not read.
 
-    Anybody who can start a run can name any file. So a run for an import of the service may read only the files of this
-    import. Any other run may read only files in the data folder.
+    Anybody who can start a run can name any file. So a run that the service started for an import may read only the
+    files of this import. Any other run may read only files in the data folder.
     """
     allowed = (data_dir if folder is None else folder.path / EXPORTS).resolve()
     files = [data_dir / name for name in names]

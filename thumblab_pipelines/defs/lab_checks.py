@@ -104,7 +104,7 @@ check_lab = dg.define_asset_job(
 daily_checks = dg.ScheduleDefinition(
     name="daily_checks",
     job=check_lab,
-    # By 06:30, the daily refresh and the job of retention have ended.
+    # By 06:30, the daily refresh and the retention have ended.
     cron_schedule="30 6 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -19,8 +19,8 @@ from thumblab_pipelines.predictions.report import check_quality
 
 _QUERIES, _K = 64, 20
 _MOST_WORSE = 0.02
-"""The measured recall of a served index may be this much below the recall in the settings. The check measures with few
-queries, so the measured recall is not exact."""
+"""Largest amount by which the measured recall may be below the recall in the settings. The recall is measured with few
+queries, so it is not exact."""
 
 
 def check_index_files(lab: Lab) -> CheckResult:

@@ -163,7 +163,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
     Every build from the database and every change of the served index makes a release. The newest `releases_kept`
     releases are kept, and so are the newest `releases_kept` builds. So even after many changes, the build that waits to
-    be served and a build for a rollback still exist. A release that a rollback displaced is kept too.
+    be served and a build for a rollback still exist. The release that was served before a rollback is kept too.
     """
     builds = [release.release_id for release in _builds(lab, niche)]
     held = lab.releases.serving.held(INDEX, niche)

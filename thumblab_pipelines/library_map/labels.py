@@ -32,7 +32,7 @@ videos.
 """
 _LONGEST = 24
 _LAST_MARK = 0x1F000
-"""Above this code, no script has marks on letters."""
+"""From this Unicode code point on, no character is a mark on a letter, such as an accent."""
 
 
 def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows) -> dict[int, tuple[str, ...]]:

@@ -20,8 +20,8 @@ def roll_back_map(lab: Lab, scope: str, release_id: str | None = None) -> Releas
 
 
 def resume_map(lab: Lab, scope: str) -> Release | None:
-    """End the hold that `roll_back_map` made. Serve the map that the rollback displaced, if it still exists. Return the
-    served release.
+    """End the hold that `roll_back_map` made. Serve the map that was served before the rollback, if it still exists.
+    Return the served release.
     """
     end_hold(lab.releases, LIBRARY_MAP, scope)
     return lab.releases.serving.current(LIBRARY_MAP, scope)

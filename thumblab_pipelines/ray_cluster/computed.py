@@ -13,7 +13,7 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 HERE = "this process"
-"""The place of work without a cluster."""
+"""The place where the work is done if the lab has no cluster."""
 
 _BLOCK = 64
 """Number of items in a block. A worker process that dies loses the few blocks that it has begun."""

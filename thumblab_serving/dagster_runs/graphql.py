@@ -99,7 +99,7 @@ def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
         body = None
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict) or body.get("errors"):
         if status in (401, 403):
-            raise DagsterError(f"Dagster refuses the service (status {status})")
+            raise DagsterError(f"Dagster refuses the service's request (status {status})")
         errors = body.get("errors") if isinstance(body, dict) else None
         if isinstance(errors, list) and any(isinstance(error, dict) and error.get("path") for error in errors):
             # Dagster began to answer the query, so it understands it. The message is left out, because it may quote

@@ -94,7 +94,9 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
-        except StoreError:  # Do not repeat the error, because not every owner of a key may know the bucket in it.
+        except (
+            StoreError
+        ):  # The error names the lab's bucket, which not every owner of a key may know. So do not repeat the error.
             raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(

@@ -80,5 +80,5 @@ def list_documentation() -> list[dict[str, Any]]:
 
 
 def results_documentation() -> list[dict[str, Any]]:
-    """Return the description of the path and query parameters of a request for results, for the OpenAPI document."""
+    """Describe the path and query parameters of a request for results, as the OpenAPI document needs them."""
     return [ID_DOCUMENTATION, *query_documentation(ResultsQuery)]

@@ -21,8 +21,8 @@ def query_of(request: Request, model: type[T]) -> T:
 
 
 def lists_in_query(request: Request, model: type[T]) -> T:
-    """Return the query parameters of a request as a `model`. All fields of `model` are lists. A query has the name of
-    a field once for each value.
+    """Return the query parameters of a request as a `model`. All fields of `model` are lists. A query repeats the name
+    of a field for each value, as in `ids=a&ids=b`.
 
     Raises a 422 `Problem` if the query breaks the schema.
     """

@@ -134,7 +134,7 @@ class ServedReleases:
     def follow_pointers(self, patience: float) -> None:
         """Load the releases that were promoted since the last call. Wait at most `patience` seconds for them.
 
-        A release that takes longer is loaded in the background. Before the encoders are warm, this does nothing.
+        A release that takes longer is loaded in the background. Before the encoders are warm, this method does nothing.
         """
         if self._encoders is not None:
             deadline = time.monotonic() + patience

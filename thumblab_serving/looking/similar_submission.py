@@ -68,7 +68,7 @@ async def _of_form(request: Request) -> Asked:
 
 
 def query_documentation() -> list[dict[str, Any]]:
-    """Describe the query parameters of `GET` as the OpenAPI document needs them."""
+    """Describe the query parameters of a `GET` request as the OpenAPI document needs them."""
     properties = _without_null(SimilarQuery)
     return [
         {
@@ -83,7 +83,7 @@ def query_documentation() -> list[dict[str, Any]]:
 
 
 def body_documentation() -> dict[str, Any]:
-    """Return the description of the body of `POST` for the OpenAPI document."""
+    """Describe the body of a `POST` request as the OpenAPI document needs it."""
     properties = _without_null(SimilarForm)
     properties["exclude_channel"]["pattern"] = f"^$|{CHANNEL_PATTERN}"
     properties[_PICTURE] = {

@@ -37,7 +37,7 @@ from thumblab_serving.schemas.lab_runs import (
 )
 
 router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
-"""The routes that change the library. Their key needs the scope `admin`."""
+"""The routes that change the library. Only a key with the scope `admin` may use these routes."""
 
 _RUN_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

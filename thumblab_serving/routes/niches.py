@@ -280,7 +280,7 @@ def _sources(body: NicheSources) -> dict[str, Any]:
 
 
 def _shown(connection: "Connection", request: Request, niches: Sequence[Niche]) -> list[NicheOut]:
-    """Return the niches as an answer shows them, with their stored videos and their cost."""
+    """Return the niches as an answer shows them, with the number of their stored videos and with their cost."""
     from thumblab_core.niches.cost import daily_cost
     from thumblab_core.niches.counts import videos_by_niche
 

@@ -132,7 +132,7 @@ class ThumbnailScore(StrictModel):
     neighbours: list[NeighbourOut] = Field(default_factory=list)
     title: str | None = Field(
         default=None,
-        description="The title under which the picture was scored: its own title, or the first title of the request.",
+        description="The title with which the picture was scored: its own title, or the first title of the request.",
     )
     why: WhyOut | None = Field(
         default=None,
@@ -231,8 +231,9 @@ class ScoreAnswer(StrictModel):
     score_among: Literal["niche", "channel"] = Field(
         default="niche",
         description=(
-            "The scores among which each `score` is a percentile. These are the scores of the niche's library. If "
-            "the answer is adapted, these are the scores of the channel's own videos."
+            "The scores with which a candidate's score is compared to get the percentile `score`. These are the "
+            "scores of the niche's library. If the answer is adapted, these are the scores of the channel's own "
+            "videos."
         ),
     )
     channel: ChannelOut | None = Field(
@@ -253,9 +254,8 @@ class ScoreAnswer(StrictModel):
         default="one_title",
         description=(
             "The question that `winner` and `verdict` answer. The skill must be proven for this question. "
-            "`one_title`: pictures "
-            "under one title. `package`: packages of a title and a picture, because the thumbnails have titles of "
-            "their own."
+            "`one_title`: which picture is best with one title. `package`: which package of a title and a picture is "
+            "best, because the thumbnails have titles of their own."
         ),
     )
     packages: PackagesOut | None = Field(

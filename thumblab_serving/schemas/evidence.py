@@ -85,7 +85,7 @@ class EvidenceOut(StrictModel):
     """
 
     width: int = Field(
-        ge=1, description="Width in pixels of the picture that was measured: upright and without black bars."
+        ge=1, description="Width in pixels of the measured picture, which is upright and has no black bars."
     )
     height: int = Field(ge=1)
     texts: list[TextLineOut] | None

@@ -181,7 +181,7 @@ class NicheOut(StrictModel):
         )
     )
     videos: int = Field(description="How many stored videos are in the niche.")
-    cost: NicheCostOut = Field(description="What a refresh of the niche costs at most in a day.")
+    cost: NicheCostOut = Field(description="The highest possible cost of the niche's refreshes in a day.")
 
 
 class NichesOut(StrictModel):

@@ -230,7 +230,7 @@ class RefreshOut(RunsOut):
         description="Whether the refresh of each niche succeeded; null while it has not ended."
     )
     library_stats: dict[str, NicheStats | None] = Field(
-        description="The results by niche. Null while the run of the niche has not ended."
+        description="What the run of each niche did to its library. Null while the run has not ended."
     )
 
 

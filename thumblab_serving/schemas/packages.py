@@ -91,11 +91,13 @@ class PackagesOut(StrictModel):
     )
     grid: list[PackageOut] = Field(
         description=(
-            "A package for each title and each picture that could be read: first all pictures under the first title. A "
-            "picture with a title of its own makes one package, which comes last."
+            "All packages: the first title with each picture that could be read, then the second title with each "
+            "picture, and so on. A picture with a title of its own makes one package, which comes last."
         )
     )
-    under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
+    under_titles: list[UnderTitleOut] = Field(
+        description="For each title, the verdict on the pictures with this title."
+    )
     why: WhyOut | None = Field(
         description=(
             "The field `why` of the best package. If there is no best package, its `unknown` gives the reason. Null if "

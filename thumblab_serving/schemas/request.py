@@ -141,9 +141,7 @@ class ThumbnailIn(StrictModel):
 
     title: Title | None = Field(
         default=None,
-        description=(
-            "The title with which this candidate is scored, instead of the title or titles of the request."
-        ),
+        description=("The title with which this candidate is scored, instead of the title or titles of the request."),
     )
 
     @model_validator(mode="after")

@@ -136,7 +136,7 @@ def _under(
     near_identical: Sequence[Sequence[str]],
     asked: tuple[GridTitles, RankingContext, TrainedRanker],
 ) -> UnderTitleOut:
-    """Return the verdict on the pictures under one title. Pictures with their own title are left out."""
+    """Return the verdict on the pictures if all have the title `title`. Pictures with their own title are left out."""
     titles, query, ranker = asked
     shown = {name: picture for name, picture in pictures.items() if name not in titles.own}
     groups = [[name for name in group if name in shown] for group in near_identical]

@@ -50,7 +50,9 @@ class RankingContext:
 
     @property
     def question(self) -> Question:
-        """The question of the ranking: pictures under one title, or packages whose titles differ."""
+        """The question that the ranking answers: `one_title` if all pictures have the same title, or `package` if the
+        titles differ.
+        """
         return ONE_TITLE if len({title.text for title in self.titles.values()}) < 2 else PACKAGE
 
     @property

@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, because they 
 _UNSAID = "who is seen is not said, because"
 
 _MOST_WAITING = 64
-"""Maximum number of pictures that wait to be searched. Their pixels are in memory."""
+"""Maximum number of pictures that wait for the search for people. Their pixels are in memory."""
 
 T = TypeVar("T")
 

@@ -24,7 +24,9 @@ from thumblab_core.people.undoing import unmerge
 
 
 def stored(connection: Connection, given: FacesToCluster, codes: dict[str, int]) -> object:
-    """Store a clustering. `codes` maps faces to the codes of their new clusters. Other faces keep their clusters."""
+    """Store a clustering. `codes` maps the id of a face to the code of the face's new cluster. All other faces keep
+    their clusters.
+    """
     new = given.previous.copy()
     for face_id, code in codes.items():
         new[given.face_ids.index(face_id)] = code

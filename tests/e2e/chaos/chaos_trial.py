@@ -123,7 +123,7 @@ def converged(chaos: ChaosLab, plan: Plan, root: str) -> Outcome:
 
 
 def _victim(chaos: ChaosLab, plan: Plan, root: str) -> psutil.Process | None:
-    """Wait for the moment of the plan, and return the process to kill."""
+    """Wait until the moment at which `plan` kills a process, and return this process."""
     seconds = chaos.undisturbed[plan.job].seconds
     find = VICTIMS[plan.victim]
     chooser = random.Random(f"{plan.number} {plan.moment}")

@@ -12,7 +12,7 @@ IMPORTS = [
     "thumblab_pipelines.collection.crawl",
     "thumblab_pipelines.lab",
 ]
-"""Before its first call to YouTube, a crawl spends most of the time on importing these modules."""
+"""The modules whose import takes most of the time before the first call of a crawl to YouTube."""
 
 
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:

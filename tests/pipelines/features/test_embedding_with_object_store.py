@@ -43,7 +43,7 @@ def server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def stored(bench: Bench, server: S3Server) -> Lab:
-    """The lab of `bench` with its pictures in an object store, and none in the cache."""
+    """The lab of `bench`, with its pictures in an object store. The cache of pictures is empty."""
     chosen = bench.lab.settings.model_copy(update={"image_store": SecretStr(server.url("pictures", "images"))})
     images = image_store(chosen)
     assert copy_images(bench.lab.images, images, [one.sha256 for one in bench.lab.images.stored()]) == []

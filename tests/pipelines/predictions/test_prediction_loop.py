@@ -200,7 +200,7 @@ def test_answers_are_compared_with_the_outcomes_of_experiments(
     assert found["log_loss"] == pytest.approx(-np.log(claims).mean(), abs=1e-3)
     assert found["accuracy"] == pytest.approx(np.mean(np.array(claims) > 0.5), abs=1e-3)
     # The simulated viewers prefer pictures of high planted quality. The model was trained on the same catalogue, so in
-    # most pairs it prefers the picture that the viewers prefer.
+    # most pairs the model prefers the same picture as the viewers.
     assert found["accuracy"] > 0.6
     assert 0 <= found["accuracy_low"] < found["accuracy"] < found["accuracy_high"] <= 1
     (release,) = found["by_release"]

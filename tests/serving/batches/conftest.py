@@ -40,7 +40,9 @@ def own(own_lab: Any, run: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def item(draw: Callable[..., bytes]) -> Callable[..., dict[str, Any]]:
-    """Return a function that makes an item of a batch, with drawn pictures. Each `number` gives other pictures."""
+    """Return a function that makes an item of a batch, with drawn pictures. Different values of `number` give different
+    pictures.
+    """
 
     def make(number: int, pictures: int = 2, **fields: Any) -> dict[str, Any]:
         encoded = [base64.b64encode(draw(100 * number + n)).decode() for n in range(pictures)]

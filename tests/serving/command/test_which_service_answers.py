@@ -163,8 +163,7 @@ with announced(Path({str(tmp_path)!r}), Running(*{[CLOSED] * 3})):
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
     """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
 
-    The other lab's service would refuse a new key. The error of this service would not say that the service belongs to
-    another lab.
+    The other lab's service would refuse a new key, with an error that does not mention the other lab.
     """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):

@@ -196,7 +196,7 @@ def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def own_title_visible(thumbnail: dict[str, Any]) -> dict[str, Any]:
-    """If a candidate has its own title, make this title visible."""
+    """If a candidate's own title has only invisible characters, replace the title."""
     return thumbnail if thumbnail.get("title") is None else thumbnail | {"title": visible(thumbnail["title"])}
 
 

@@ -29,7 +29,7 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reasons(own_lab: Any) -> Callable[..., list[str]]:
-    """Return a function that requests the people on pictures, with changed settings.
+    """Return a function that asks the service who is on pictures, with changed settings.
 
     The function returns the sentences in which the answer explains why it names nobody.
     """

@@ -36,6 +36,6 @@ def test_a_worker_sweeps_the_copies_of_an_object_store_but_not_the_whole_folder_
     in_folder, in_cache = leave_unfinished(tmp_path / "pictures"), leave_unfinished(tmp_path / "cache")
     sweep_once(settings, ImageFolder(tmp_path / "pictures"))
     assert in_folder.exists(), "each worker would read the whole folder every hour"
-    bucket = open_bucket(parse_store_url("s3://nobody/pictures"))  # The sweep sends no request to it.
+    bucket = open_bucket(parse_store_url("s3://nobody/pictures"))  # The sweep sends no request to this object store.
     sweep_once(settings, ImageObjects(bucket, ImageCache(tmp_path / "cache", 1_000)))
     assert not in_cache.exists()

@@ -18,8 +18,8 @@ from thumblab_pipelines.alerts.book import Failed, Succeeded
 from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
 
 _OVERLAP = timedelta(minutes=5)
-"""The sensor reads runs again if they ended within this time before the end of the newest run that it has read, because
-a process may record the end of a run late."""
+"""At each tick, the sensor also reads the runs that ended in this time before the end of the newest known run. A
+process may record the end of a run late."""
 
 _UNDECIDED = timedelta(seconds=30)
 """Time in which Dagster records whether it retries a failed run. After `_UNDECIDED`, a run without a record counts as
@@ -169,8 +169,8 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
 def _digest(config: object) -> str:
     """Return a short digest of a run's config.
 
-    The digest becomes a part of the name of the failed thing. So if one import fails, the success of another import
-    does not end the alert.
+    An alert about a failed run has a name that contains this digest. So if one import fails, the success of another
+    import does not end the alert.
     """
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 

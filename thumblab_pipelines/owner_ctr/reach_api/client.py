@@ -112,7 +112,9 @@ class ReachReports:
         return None
 
     def _items(self, resource: Any, name: str, **parameters: str) -> Iterator[dict[str, Any]]:
-        """Yield each item of the list `name` of the API once. `parameters` are sent with the request of each page."""
+        """Yield each item of the API's list `name` once. `parameters` are sent with every request for a page of the
+        list.
+        """
 
         def ask(cursor: str | None) -> Page[dict[str, Any]]:
             body = self._session.call(resource.list(pageSize=_PAGE, pageToken=cursor, **parameters))

@@ -32,7 +32,7 @@ Out = TypeVar("Out", bound=StrictModel)
 router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 
 JOBS = ("find_faces", "group_people", "train_people")
-"""The jobs of Dagster about people."""
+"""Dagster's jobs that find faces, group faces, and train a head on the faces of known people."""
 
 _OFF = (
     "the lab looks for no people; set THUMBLAB_PEOPLE=own for the thumbnails of your own channels, or THUMBLAB_PEOPLE=all, "
