@@ -231,7 +231,7 @@ def _printed(file: Path, *options: str) -> str:
 def _schema_in(pattern: str, script: str) -> str | None:
     """Return the name of a schema that an SQL script contains, without quotes. Return None if the pattern has no match.
 
-    The name is searched with the regular expression `pattern`, in which {} stands for the name. The first match counts.
+    `pattern` is a regular expression in which {} stands for the name. The first match counts.
     """
     found = re.search(pattern.format(r'("(?:[^"]|"")+"|\w+)'), script, re.MULTILINE)
     return re.sub('""|"', lambda quote: quote[0][1:], found[1]) if found else None

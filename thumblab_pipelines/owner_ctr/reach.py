@@ -30,7 +30,8 @@ _MAX_SKIPPED_SHARE = 0.01
 """Maximum share of skipped rows. If the share is larger, the check `readable` fails."""
 
 _MIN_IMPRESSIONS = 1_000
-"""Minimum number of impressions for judging the click-through rate. With fewer, the check `plausible` passes."""
+"""Minimum number of impressions for judging the click-through rate. With fewer impressions, the check `plausible`
+passes."""
 
 _MAX_CLICK_THROUGH_RATE = 0.5
 """Maximum click-through rate of all impressions. Above this rate, the check `plausible` fails."""

@@ -95,7 +95,7 @@ class Transport:
             body = None
         except _connection_errors() as error:
             raise self._connection_error(error) from None
-        if not isinstance(body, dict):  # The library returns the raw text of a body that is not JSON.
+        if not isinstance(body, dict):  # Google's client returns the raw text of a body that is not JSON.
             raise YouTubeError(
                 f"the server at {self._endpoint} does not answer like YouTube's API (no JSON); check whether a proxy "
                 "or a sign-in page answers instead",

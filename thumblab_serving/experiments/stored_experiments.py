@@ -94,9 +94,7 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
-        except (
-            StoreError
-        ):  # The error names the lab's bucket, which not every owner of a key may know. So do not repeat the error.
+        except StoreError:  # The error may name the bucket, which not every owner of a key may know. So drop the error.
             raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(

@@ -47,7 +47,7 @@ def results_query(request: Request) -> ResultsQuery:
 
 
 def documentation() -> dict[str, Any]:
-    """Return the description of a request that stores a batch, for the OpenAPI document."""
+    """Describe a request that stores a batch, as the OpenAPI document needs it."""
     key = {
         "name": _KEY,
         "in": "header",

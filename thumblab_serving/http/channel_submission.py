@@ -67,7 +67,7 @@ def _columns(text: str) -> dict[str, object]:
 
 
 def documentation() -> dict[str, Any]:
-    """Return the description of the request body for the OpenAPI document."""
+    """Describe the request body as the OpenAPI document needs it."""
     form = ExportsForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     for name in ("name", "niche"):

@@ -40,7 +40,8 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
     "date_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
     "date_from_datetime_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
 }
-"""The words for each type of pydantic's errors. A function gets the limits of the field and returns the words."""
+"""For each type of error that pydantic raises, the lab's own text. A function gets the limits of the field and returns
+the text."""
 
 
 def in_words(error: ErrorDetails) -> str:

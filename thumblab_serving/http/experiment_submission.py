@@ -36,7 +36,7 @@ async def read(request: Request) -> GivenExperiment[Source]:
 
 
 def documentation() -> dict[str, Any]:
-    """Return the description of the request body for the OpenAPI document."""
+    """Describe the request body as the OpenAPI document needs it."""
     form = {
         "type": "object",
         "additionalProperties": False,

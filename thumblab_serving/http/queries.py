@@ -45,8 +45,6 @@ def query_documentation(model: type[StrictModel]) -> list[dict[str, Any]]:
 
 
 def path_documentation(name: str, description: str | None = None, **schema: Any) -> dict[str, Any]:
-    """Return the description of a text parameter in the path, for the OpenAPI document. `schema` says which texts are
-    valid.
-    """
+    """Describe a text parameter in the path, as the OpenAPI document needs it. `schema` says which texts are valid."""
     described = {} if description is None else {"description": description}
     return {"name": name, "in": "path", "required": True, **described, "schema": {"type": "string", **schema}}

@@ -106,7 +106,7 @@ def _ids(filenames: Sequence[str | None]) -> list[str]:
 
 
 def documentation() -> dict[str, Any]:
-    """Return the description of the request body for the OpenAPI document."""
+    """Describe the request body as the OpenAPI document needs it."""
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     for name in ("title", "titles", "categories", "channel_id"):

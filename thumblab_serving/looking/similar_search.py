@@ -90,7 +90,7 @@ class SimilarSearch:
         return _composed(query, form, results)
 
     def neighbours(self, library: Library, video_id: str, count: int) -> list[SimilarItemOut]:
-        """Return the videos of a library that are most similar to one of its videos."""
+        """Return the `count` videos of a library that are most similar to the video `video_id` of this library."""
         assert library.index is not None
         index = library.index.value
         found = index.find(index.vector_of(video_id), count, Filter(not_video=video_id))
@@ -149,7 +149,7 @@ class SimilarSearch:
             results.degraded.append(
                 f"the filters were applied only to the {MAX_NEIGHBOURS} nearest videos of {library.niche}"
             )
-        blank = np.zeros(len(query.vector), np.float32)  # For a video that was deleted after the search.
+        blank = np.zeros(len(query.vector), np.float32)  # A video that was deleted after the search gets this vector.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
         results.count(None)
         results.searched.append(

@@ -53,7 +53,7 @@ _IF_NONE_MATCH = {"name": "If-None-Match", "in": "header", "required": False, "s
 
 
 def _file(media_type: str, description: str, *errors: int) -> dict[int | str, Any]:
-    """Return the description of the answers of a route that sends a file."""
+    """Describe the answers of a route that sends a file, for the OpenAPI document."""
     names = {
         "ETag": "The SHA-256 of the file.",
         RELEASE_HEADER: "The id of the release of the map.",

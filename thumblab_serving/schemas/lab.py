@@ -224,7 +224,7 @@ class ProposalOut(StrictModel):
             "Texts that are frequent in the titles of the given channels and videos, and rare in other titles."
         )
     )
-    cost: NicheCostOut = Field(description="What a refresh of such a niche costs at most in a day.")
+    cost: NicheCostOut = Field(description="The highest possible cost of such a niche's refreshes in a day.")
     preview: dict[str, int] = Field(
         description=(
             "For each niche, the number of its stored videos that are from these channels, or that have one of these "

@@ -34,7 +34,9 @@ def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def remove_number(release: Release) -> None:
-    """Remove the release's number and the file NUMBER. Releases of older versions of the lab have neither."""
+    """Remove the release's number and the file NUMBER. The releases of older versions of the lab have no number and no
+    such file.
+    """
     path = release.path / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["number"]

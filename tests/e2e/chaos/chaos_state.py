@@ -40,7 +40,7 @@ def _tables(connection: psycopg.Connection) -> list[str]:
 
 
 def _columns(connection: psycopg.Connection, table: str) -> list[str]:
-    """Return the columns of a table that can be written."""
+    """Return the writable columns of a table. A generated column is not writable."""
     found = connection.execute(
         """SELECT column_name FROM information_schema.columns
            WHERE table_schema = 'public' AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position""",

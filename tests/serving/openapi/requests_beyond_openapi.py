@@ -76,7 +76,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 def is_valid(case: schemathesis.Case) -> bool:
-    """Return whether a request is meant to fit the document."""
+    """Return whether a request is meant to fit the OpenAPI document."""
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
 
@@ -92,7 +92,7 @@ def may_arrive_as_valid(form: dict[str, Any]) -> bool:
 
 
 def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the candidates distinct ids, and make the titles visible and distinct."""
+    """Give the candidates distinct ids, and distinct titles with visible characters."""
     thumbnails = [own_title_visible(thumbnail) for thumbnail in body["thumbnails"]]
     return niches_known(titles_visible(body)) | {"thumbnails": distinct_ids(thumbnails)}
 
@@ -185,7 +185,7 @@ def batch(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the title visible. If there are several titles, make them visible and distinct."""
+    """Replace each title that has only invisible characters. If there are several titles, also make them distinct."""
     repaired = dict(body)
     if body.get("title") is not None:
         repaired["title"] = visible(body["title"])

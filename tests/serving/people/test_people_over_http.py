@@ -123,7 +123,7 @@ def test_two_faces_of_one_picture_are_never_put_together(planted: Planted) -> No
 
 def test_a_face_that_is_not_this_person_leaves_and_stays_out(planted: Planted) -> None:
     (face, other), cluster = planted.alone[:2], planted.one
-    for _ in range(2):  # The second time, the face is in no cluster, so its cluster must be named.
+    for _ in range(2):  # The second time, the face is in no cluster, so only `cluster_id` says who is meant.
         left = planted.done(planted.post(f"/{face}/not-this-person", {"cluster_id": cluster}))
         assert (left["cluster_id"], left["faces"]) == (cluster, 1)
     assert "say which cluster" in planted.refused(planted.post(f"/{face}/not-this-person"), 409, "face-conflict")

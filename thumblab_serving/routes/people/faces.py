@@ -51,7 +51,7 @@ router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 
 
 def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
-    """Return the description of the answers of a route that returns a picture."""
+    """Describe the answers of a route that sends a picture, for the OpenAPI document."""
     answer = {
         "description": description,
         "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},

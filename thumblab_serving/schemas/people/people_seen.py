@@ -49,9 +49,9 @@ class PersonOnChannelOut(StrictModel):
     share: float = Field(ge=0, le=1, description="`thumbnails` divided by `searched`.")
     views_factor: float | None = Field(
         description=(
-            "The views of videos with the person, divided by the views of videos without the person. The views of "
-            "each video are first divided by the median views of the channel's videos before and after it. Null if "
-            "fewer than five videos show the person, or fewer than five do not show the person."
+            "The views of videos with the person, divided by the views of videos without the person. The views of each "
+            "video are first divided by the median views of the videos that the channel published shortly before and "
+            "after. Null if fewer than five videos show the person, or fewer than five do not show the person."
         )
     )
     low: float | None = Field(description="The lower end of the 95 % interval of `views_factor`.")
@@ -64,6 +64,9 @@ class PeopleSeenOut(StrictModel):
     threshold: float = Field(ge=0, le=1, description="The lowest match score with which a face matches a person.")
     thumbnails: list[SeenThumbnailOut] = Field(description="The candidates, in the order of the request.")
     people: list[PersonOnChannelOut] = Field(
-        description="The figures on this channel of the people who are seen. A person without figures is left out."
+        description=(
+            "For each person who is seen, figures of this channel's thumbnails that show the person. A person without "
+            "figures is left out."
+        )
     )
     note: str = Field(description="A sentence about what the figures do not show.")
