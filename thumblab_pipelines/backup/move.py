@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 FOLDER = "folder"
-"""The word that stands for this disk where the URL of an object store can be given."""
+"""The word for "a folder on this disk" that a user may give instead of the URL of an object store."""
 
 
 @dataclass(frozen=True)

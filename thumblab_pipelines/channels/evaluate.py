@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.channels.adapter import ChannelData
 
 LEAST_ADAPTER_PAIRS = 20
-"""Minimum number of pairs of the channel's newest videos. With fewer, the adapter is not evaluated."""
+"""Minimum number of pairs of the channel's newest videos. With fewer pairs, the adapter is not evaluated."""
 
 _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01

@@ -111,7 +111,7 @@ def publish_trimmed(lab: Lab, release: Release, allowed: Collection[str], run_id
 
 
 def prune_maps(lab: Lab, scope: str) -> list[str]:
-    """Delete old maps and return their ids. A map that a rollback displaced is kept."""
+    """Delete old maps and return their ids. The map that was served before a rollback is kept."""
     held = lab.releases.serving.held(LIBRARY_MAP, scope)
     spare = [held.displaced] if held is not None and held.displaced else []
     return lab.releases.prune(LIBRARY_MAP, scope, lab.settings.releases_kept, spare)

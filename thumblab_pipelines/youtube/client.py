@@ -68,7 +68,7 @@ class YouTube:
         service = build(
             "youtube",
             "v3",
-            # Without the argument `http`, the library would search this machine for Google credentials.
+            # Without the argument `http`, Google's client would search this machine for Google credentials.
             http=new_http(endpoint),
             client_options={"api_endpoint": endpoint},
             static_discovery=True,

@@ -75,7 +75,7 @@ def list_query(request: Request) -> BatchesQuery:
 
 
 def list_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query parameters of a request for the list of batches, for the OpenAPI document."""
+    """Describe the query parameters of a request for the list of batches, as the OpenAPI document needs them."""
     return query_documentation(BatchesQuery)
 
 

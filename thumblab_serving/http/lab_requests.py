@@ -30,7 +30,7 @@ async def body_of(request: Request, model: type[T]) -> T:
 
 
 def documentation(body: type[StrictModel], query: type[StrictModel], required: bool = False) -> dict[str, Any]:
-    """Return the description of a body and of query parameters for the OpenAPI document.
+    """Describe a body and query parameters as the OpenAPI document needs them.
 
     `app.py` adds the schema of the body.
     """

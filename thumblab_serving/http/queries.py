@@ -36,7 +36,7 @@ def lists_in_query(request: Request, model: type[T]) -> T:
 
 
 def query_documentation(model: type[StrictModel]) -> list[dict[str, Any]]:
-    """Return the description of the query parameters for the OpenAPI document. Every field of `model` is optional."""
+    """Describe the query parameters as the OpenAPI document needs them. Every field of `model` is optional."""
     properties = model.model_json_schema()["properties"]
     return [
         {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}

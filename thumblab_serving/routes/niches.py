@@ -59,7 +59,7 @@ PROPOSAL_SECONDS = 15.0
 
 
 def _body(model: type[StrictModel]) -> dict[str, Any]:
-    """Return the description of a required body for the OpenAPI document."""
+    """Describe a required body as the OpenAPI document needs it."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

@@ -137,7 +137,9 @@ class NewNiche(NicheSources):
     name: Annotated[
         str, StringConstraints(max_length=40), WithJsonSchema({"type": "string", "pattern": NICHE_PATTERN})
     ] = Field(
-        description="The name of the niche, in requests, in Dagster and in URLs. No other niche of the lab has it.",
+        description=(
+            "The name of the niche, in requests, in Dagster and in URLs. No other niche of the lab has this name."
+        ),
         examples=["cooking"],
     )
 

@@ -212,7 +212,9 @@ class RunStateOut(RunOut):
 
     job: str
     library_stats: NicheStats | None = Field(description="The report of a refresh, a rebuild or an embedding.")
-    changed_items: ChangedItemsOut | None = Field(description="The report of a change of items.")
+    changed_items: ChangedItemsOut | None = Field(
+        description="The report of a run that added videos to an index or removed them."
+    )
     people: PeopleRunOut | None = Field(description="The report of a run about people, such as a search for faces.")
     progress: RunProgressOut | None = Field(
         description=(

@@ -153,7 +153,7 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _started(self, workers: str) -> Process | None:
-        """Return a new worker. If the system allows no further process, log this and return None.
+        """Return a new worker. If the system allows no further process, log an error and return None.
 
         `workers` is the end of the line in the log: it says what happens to the workers.
         """

@@ -86,4 +86,4 @@ def test_one_failed_read_does_not_stop_the_others_and_an_outage_does(
                 content()
             except ImageError:
                 seen += 1
-    assert seen < 32  # The 16 requests that were in flight at the first failure count as one.
+    assert seen < 32  # The 16 requests that were in flight at the first failure count as one failure.

@@ -80,7 +80,9 @@ def with_chains(planted: Planted, random: np.random.Generator) -> None:
 
 
 def with_unknown(planted: Planted, random: np.random.Generator) -> None:
-    """Make groups of pictures without hashes, with vectors of zeros, and with a vector of NaN."""
+    """Make groups of copies. Then remove the hashes of half of the pictures, and fill some vectors with zeros or with
+    NaN.
+    """
     with_copies(planted, random)
     for row in random.permutation(len(planted.files))[: len(planted.files) // 2]:
         planted.hashes[row] = None

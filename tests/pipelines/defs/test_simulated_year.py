@@ -132,7 +132,7 @@ def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Dagster records 22 events for each run, about the assets that the run will make. These tests do not need the
-    # events. Without this patch, storing the events would take four fifths of the time.
+    # events. Without this patch, storing the events would take most of the time.
     monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
     start, end = date(2026, 7, 1), date(2027, 6, 30)
     # Each pause takes 30 hours. A clock change falls into each of the first two pauses. Each of these two pauses

@@ -89,8 +89,8 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
     """Compare the results with ridge regressions that the test computes.
 
-    The videos of each channel, in order of time, are divided into five runs. Each regression is fitted to the videos of
-    four runs. With 200 columns, the table has more columns than rows.
+    The videos of each channel, in order of time, are divided into five groups, called runs. Each regression is fitted
+    to the videos of four runs. With 200 columns, the table has more columns than rows.
     """
     random = np.random.default_rng(1)
     x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))

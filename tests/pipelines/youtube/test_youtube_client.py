@@ -212,7 +212,7 @@ def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(
     with caplog.at_level(logging.DEBUG), connect(lab, emulator) as youtube:
         youtube.videos([next(iter(catalogue.videos))], "tech")
         assert youtube.search(SearchQuery("US", 28), emulator.now - timedelta(days=90)).items
-    assert "/youtube/v3/videos" in caplog.text  # The library has logged the URL.
+    assert "/youtube/v3/videos" in caplog.text  # Google's client has logged the URL.
     assert SECRET not in caplog.text
     assert "key=" not in caplog.text
 

@@ -98,7 +98,8 @@ def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the titles visible and distinct. If there are titles of single files, send one title for each file.
+    """Make the titles distinct, with visible characters. If there are titles of single files, send one title for each
+    file.
 
     Schemathesis cannot check conditions over several fields of a form with files. This function therefore also removes
     one of two fields that exclude each other, and adds a title if there is none.

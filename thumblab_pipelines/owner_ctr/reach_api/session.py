@@ -96,8 +96,8 @@ class OwnerSession:
     def read(self, url: str, largest: int) -> bytes:
         """Download a URL of this API. At most `largest` bytes are read.
 
-        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL is not of this API, or if the answer is
-        larger than `largest`.
+        Raises `YouTubeError` if the call fails. Raises `LabError` if the URL does not belong to this API, or if the
+        answer is larger than `largest`.
         """
         if not self._is_own(url):
             raise LabError(

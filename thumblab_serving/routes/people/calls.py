@@ -147,7 +147,7 @@ def video_id_in(request: Request, unknown: str = "not-found") -> str:
 
 
 def in_path(name: str) -> dict[str, Any]:
-    """Return the description of a parameter in the path, for the OpenAPI document."""
+    """Describe a parameter in the path, as the OpenAPI document needs it."""
     patterns = {
         "face_id": "^[0-9a-f]{24}$",
         "cluster_id": "^(person_|unknown_cluster_|clu_)?[0-9a-f]{12}$",

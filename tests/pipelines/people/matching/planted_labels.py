@@ -17,7 +17,8 @@ def unit(vectors: Float64s) -> Float64s:
 def planted_vectors(
     people: int, each: int, lighting: float = 1.5, dimension: int = 64, seed: int = 1
 ) -> tuple[Float64s, list[int]]:
-    """Return the unit vectors of `each` faces for each of `people` people, and the number of the person of each vector.
+    """Return the unit vectors of `each` faces for each of `people` people, and for each vector the number of its
+    person.
 
     A vector is the sum of the centre of its person, noise, and a random multiple of one direction that all people
     share. This direction stands for the light in which a picture is taken. The direction is the same for every seed.
