@@ -197,7 +197,9 @@ def _docstring(text: str) -> list[str]:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    """Return the end of the definition of a field: its default value. For a list or an object, the default is empty."""
+    """Return the part of a field's definition that gives the default value. For a list or an object, the default is
+    empty.
+    """
     default = schema.get("default", {"array": [], "object": {}}.get(schema.get("type", "")))
     if isinstance(default, list | dict):
         if default:

@@ -25,7 +25,7 @@ from thumblab_pipelines.videos.versions import record
 _BATCH = 64
 _THREADS = 8
 _SAMPLE = 50
-"""Number of thumbnails of the niche whose files `check_thumbnails` looks for in the image store."""
+"""`check_thumbnails` looks in the image store for the files of this many thumbnails of the niche."""
 
 
 class UnwritableImagesError(LabError):

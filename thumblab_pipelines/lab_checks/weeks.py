@@ -20,7 +20,7 @@ WEEKS = 4
 """The last day or week is compared with this number of earlier weeks."""
 
 LEAST_SHARE = 0.5
-"""Minimum number of observations of the last day, as a share of the number on a median day of the weeks before."""
+"""Minimum number of observations on the last day, divided by the number on a median day of the weeks before."""
 
 LEAST_DAYS = 7
 """The last day is compared with at least this number of earlier days. A niche with fewer days is not checked."""
@@ -181,8 +181,8 @@ def _drift(
 
 
 def _verdict(name: str, bad: Sequence[str], figures: Mapping[str, float], counted: str, number: int) -> CheckResult:
-    """Return an advisory check. It passes if `bad` is empty. Otherwise it fails, and its explanation is the sentences
-    `bad`.
+    """Return an advisory check. It passes if `bad` is empty. Otherwise it fails, and its explanation consists of the
+    sentences `bad`.
 
     The explanation of a passed check gives the `number` of things that were compared. `counted`: what these things are.
     """

@@ -172,7 +172,7 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
 
 
 def newest_build(lab: Lab, niche: str) -> Release | None:
-    """Return the release of the build that read the database last, or None if the niche has no build."""
+    """Return the release whose build read the database last, or None if the niche has no build."""
     return max(_builds(lab, niche), key=_reading_order, default=None)
 
 

@@ -31,9 +31,8 @@ from thumblab_pipelines.library_map.trim import mappable_videos, prune_maps, pub
 LEAST_TRUSTWORTHINESS = 0.85
 MOST_DRIFT = 0.05
 _VERSION = 2
-"""Version of the code that makes maps. Raise this number if the same library would get another map. Otherwise an
-unchanged library keeps its old map.
-"""
+"""Version of the code that makes maps. Raise this number if a change of the code would give the same library a
+different map. Otherwise an unchanged library keeps its old map."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class RetainedNiches:
 
 
 def retired_niches(lab: Lab) -> list[str]:
-    """Return the retired niches of which the lab still has videos, an index or a map, in alphabetical order.
+    """Return, in alphabetical order, the retired niches that still have a video, an index or a map in the lab.
 
     Forgotten niches count as retired. A run that began before a niche was retired may save its videos, or publish its
     index or its map, at any later time.

@@ -75,7 +75,7 @@ class SecurityHeaders:
 def _host(headers: list[str]) -> str:
     """Return the host in the Host header, without its port. `headers` has the values of all Host headers.
 
-    Return an empty text if there is not exactly one Host header, or if the Host header cannot be read.
+    Return an empty text if there is no Host header, if there are several, or if the Host header cannot be read.
     """
     try:
         (header,) = headers

@@ -81,9 +81,9 @@ class Metrics:
             registry=self._registry,
         )
         self._counted_lookups = Tally[tuple[str, str]]()
-        self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, for each user of memory.")
+        self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, for each kind of use.")
         self._limit = self._gauge(
-            "thumblab_memory_limit_bytes", "Maximum number of bytes of memory, for each user of memory."
+            "thumblab_memory_limit_bytes", "Maximum number of bytes of memory, for each kind of use."
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -172,7 +172,7 @@ class _WorkerCollector(Collector):
             return
         for name, value in (("bytes", self._shared.used), ("limit_bytes", self._shared.limit)):
             metric = GaugeMetricFamily(
-                f"thumblab_shared_cache_{name}", "Bytes in the file of the shared cache: now, or at most."
+                f"thumblab_shared_cache_{name}", "Bytes in the file of the shared cache, or their maximum."
             )
             metric.add_metric([], value)
             yield metric

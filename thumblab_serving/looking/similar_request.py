@@ -135,7 +135,7 @@ class SimilarRequest(SimilarForm):
         default=None,
         min_length=1,
         max_length=MOST_DIMENSIONS,
-        description="A vector of the image encoder of the libraries, of any magnitude above 0.",
+        description="A vector that the libraries' image encoder has made. Its norm may be any number above 0.",
     )
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(

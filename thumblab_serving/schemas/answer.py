@@ -185,7 +185,7 @@ class ScoreAnswer(StrictModel):
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the model is of the winner, by the percentage of `confidence`: `clear` from 75 %, `leaning` from "
+            "How sure the model is of the winner, according to `confidence`: `clear` from 75 %, `leaning` from "
             "60 %. `no_verdict`: fewer than two candidates resemble a picture that the model was trained on. "
             "`no_skill`: the model's `skill` at this `question` is not proven, so there is no winner. The 95 % "
             "interval of `skill` includes chance, or was not measured. Null if no candidate could be read."

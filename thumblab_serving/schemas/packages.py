@@ -73,7 +73,7 @@ class PackagesOut(StrictModel):
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the model is of the best package, by the percentage of `confidence`. The values mean the same as "
+            "How sure the model is of the best package, according to `confidence`. The values mean the same as "
             "in the answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best "
             "package. Null if no picture could be read."
         )

@@ -61,5 +61,7 @@ class PlanOut(StrictModel):
     pair: PairOut | None = Field(
         description="The candidates to test. Null if no two candidates are worth a test (see `advice`)."
     )
-    too_alike: list[AlikeOut] = Field(description="Pairs of candidates whose test would hardly find a difference.")
+    too_alike: list[AlikeOut] = Field(
+        description="Pairs of candidates that look alike. A test of such a pair would hardly find a difference."
+    )
     advice: str | None = Field(description="What to do instead if `pair` is null.")

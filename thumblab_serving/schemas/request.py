@@ -36,7 +36,7 @@ URL_HELP = (
 )
 
 CHANNEL_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-"""Regular expression of a text without control characters that is not blank, for the OpenAPI document."""
+"""Regular expression for a text that is not blank and has no control characters. The OpenAPI document shows it."""
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")

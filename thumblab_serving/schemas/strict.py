@@ -17,9 +17,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""If a request has at most this many more fields than the model, each unknown field gets an error. A request with even
-more fields gets a single error.
-"""
+"""A request may have more fields than the model. If it has at most this many more, each unknown field gets an error. If
+it has even more, the request gets a single error."""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""

@@ -13,7 +13,7 @@ _JOINERS = "\u200c\u200d"
 """Zero-width joiner and non-joiner. These invisible characters are kept, because emoji and some scripts need them."""
 
 _FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f)")
-"""Regular expression of the emoji flag of a part of a country, such as England.
+"""Regular expression for the emoji of a regional flag, such as the flag of England.
 
 The emoji consists of a black flag, invisible tag characters and a cancel tag.
 """

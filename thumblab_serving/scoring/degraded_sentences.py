@@ -61,7 +61,7 @@ def skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Questi
 
 
 def described_skill(evaluated: Skill, split: str) -> SkillOut:
-    """Return a skill as an answer shows it. `split` is the split of the evaluation on which it was measured."""
+    """Return a skill as an answer shows it. `split` is the split on which the skill was measured."""
     return SkillOut(
         question=_QUESTIONS[evaluated.question],
         summary=f"On {_EVALUATED_ON[split]}, the model ordered {_figures(evaluated)} correctly.",

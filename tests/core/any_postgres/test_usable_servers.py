@@ -43,7 +43,7 @@ class Case:
     pooler: str = ""
     """The mode of a PgBouncer in front of the server, or an empty text if there is no PgBouncer."""
     places: str = ""
-    """The place of the tables of Dagster and MLflow: databases of their own, or schemas of the lab's database."""
+    """Where Dagster and MLflow have their tables: in databases of their own, or in schemas of the lab's database."""
 
 
 CASES = {

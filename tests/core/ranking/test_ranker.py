@@ -55,8 +55,8 @@ def untrained(seed: int = 1) -> TrainableRanker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    # In training mode, a prediction changes the means that batch normalisation stores. This model therefore stores
-    # other means than a new model.
+    # In training mode, a prediction changes the means that batch normalisation stores. The means that this model stores
+    # therefore differ from the means of a new model.
     model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     ranker = model.ranker()

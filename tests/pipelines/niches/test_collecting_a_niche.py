@@ -53,7 +53,7 @@ def titles(lab: Lab, niche: str = "phones") -> dict[str, str]:
 
 
 def without_walks(lab: Lab) -> Lab:
-    """Return a copy of the lab in which a refresh lists the uploads of only those channels that a person gave to the
+    """Return a copy of the lab. A refresh of this copy lists only uploads of the channels that a person gave to the
     niche.
     """
     return dataclasses.replace(lab, settings=lab.settings.model_copy(update={"channels_per_refresh": 0}))

@@ -32,7 +32,7 @@ def note(log: Path, event: str, block: object) -> None:
 
 
 def noted(log: Path, event: str) -> list[tuple[int, str]]:
-    """Return the process id and the block of each log line that has the event `event`."""
+    """Return, for each log line about `event`, the process id and the first number of the block."""
     lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
     return [(int(process), block) for kind, process, block in lines if kind == event]
 

@@ -134,8 +134,8 @@ def test_a_killed_worker_costs_only_the_blocks_that_it_had_begun(
     print(f"{len(blocks)} blocks, computed again: {again}, the killed worker had ended {len(ended_by_the_killed)}")
     assert set(again.values()) <= {2}
     assert set(again) <= by_the_killed, "no other worker may compute a block again"
-    # A killed worker loses the block that it was computing. It may also lose one finished block whose result it was
-    # still handing over.
+    # A killed worker loses the block that it was computing. It may also lose one finished block if it has not yet
+    # handed over the result.
     assert 1 <= len(again) <= 2
     assert len(blocks) == -(-made // 2)
 

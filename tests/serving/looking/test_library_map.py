@@ -20,7 +20,7 @@ KEY = "key-of-the-tests-0123456789"
 
 @pytest.fixture(scope="module")
 def mapped(lab, service):
-    """The service of a lab with maps of `tech` and of all niches. The map of all niches is large enough for tiles."""
+    """The service of a lab with two maps: a map of `tech`, and a map of all niches, which is large enough for tiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planted_map, "MOST_TILES", 64)
         tech = publish_planted_map(lab.store, 300, "tech")

@@ -10,7 +10,7 @@ import pytest
 def whole_service(
     lab_at: Any, run: Any, migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A running service with a model, an index, a database and an allowed host of webhooks, but without Dagster.
+    """A running service with a model, an index, a database and a host that may get webhooks, but without Dagster.
 
     The name of the host ends with `.invalid`, which no name server resolves, so no webhook leaves this machine.
     """

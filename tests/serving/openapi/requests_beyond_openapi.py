@@ -266,4 +266,4 @@ REPAIRS = {
     "/api/v1/niches": new_niche,
     "/api/v1/faces/clusters/{cluster_id}/label": label,
 }
-"""The function that repairs a valid JSON body, by the path."""
+"""For each path, the function that repairs a valid JSON body of a request to this path."""

@@ -40,7 +40,7 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return a dictionary for each thumbnail. The dictionary has, by name, the percentiles that all thumbnails have."""
+    """Return the percentiles of each thumbnail by name. Leave out a percentile that any of the thumbnails lacks."""
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}
         for t in thumbnails

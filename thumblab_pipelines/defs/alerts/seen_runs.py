@@ -22,8 +22,8 @@ _OVERLAP = timedelta(minutes=5)
 process may record the end of a run late."""
 
 _UNDECIDED = timedelta(seconds=30)
-"""Time in which Dagster records whether it retries a failed run. After `_UNDECIDED`, a run without a record counts as
-not retried."""
+"""Time in which Dagster records whether it retries a failed run. After this time, a run without a record counts as not
+retried."""
 
 _KEPT = timedelta(hours=72)
 _MOST_RUNS, _MOST_KEPT = 500, 2_000

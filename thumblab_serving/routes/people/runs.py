@@ -73,8 +73,8 @@ async def cluster(request: Request, response: Response) -> GroupingOut:
 async def train(request: Request, response: Response) -> TrainingOut:
     """Start the job `train_people`. With `queue: false`, answer when the run has ended.
 
-    Five or more people must have enough labelled faces. The head is served only if it does not worsen the matching of
-    people that it was not trained on.
+    Five or more people must have enough labelled faces. The head is served only if it matches people that it was not
+    trained on at least as well as the plain vectors do.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, TrainFacesRequest)
     query = _waiting(query, body.queue)

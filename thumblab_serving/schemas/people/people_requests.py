@@ -16,7 +16,7 @@ MOST_MOVED = 1_000
 """The largest number of faces that one request moves."""
 
 MOST_CROPS = 24
-"""The largest number of faces whose crops one request gets."""
+"""Maximum number of faces in a request for crops."""
 
 _LARGEST_OFFSET = 2**31 - 1
 _LARGEST_ID = 2**63 - 1
