@@ -24,9 +24,8 @@ def lab() -> Iterator[RunningLab]:
 
 @pytest.fixture(scope="session")
 def schedules(lab: RunningLab) -> list[dict[str, Any]]:
-    """The schedules in the list that Dagster returns after the start of the lab.
-
-    After the fixture has read the list, it stops all schedules, so that no schedule starts a run during the tests.
+    """The schedules that Dagster lists after the start of the lab. After the fixture has read the list, it stops all
+    schedules, so that no schedule starts a run during the tests.
     """
     listed = _schedules(lab)
     # In its first seconds, Dagster's daemon stores the states of all schedules. A schedule that is stopped in this time

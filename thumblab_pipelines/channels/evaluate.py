@@ -81,11 +81,11 @@ def evaluate_adapter(
     pair_days: float,
     trained_on: npt.NDArray[np.bool_] | None = None,
 ) -> AdapterEvaluation | None:
-    """Fit an adapter on the older four fifths of the channel's videos, and evaluate it on the newest fifth.
+    """Fit an adapter on the older 80 % of the channel's videos, and evaluate it on the newest 20 %.
 
-    Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
+    Return None if the newest videos make too few pairs, or if the older videos are too few for an adapter.
 
-    A video of the newest fifth is left out if the model was trained on it. A video is also left out if its picture is a
+    A video of the newest 20 % is left out if the model was trained on it. A video is also left out if its picture is a
     near-duplicate of an older video's picture. The predictions for such videos would be too good.
 
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as

@@ -97,8 +97,8 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the downloaded picture with the picture that the lab has of this video. If the two show different things,
-    store the downloaded picture.
+    """Compare the downloaded picture with the picture that the lab has of this video. If the two pictures show
+    different things, store the downloaded picture.
 
     A picture with exactly the same bytes is stored again, because the lab may have lost its file. Raises `OSError` if
     the image store cannot be used.

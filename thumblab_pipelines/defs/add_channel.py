@@ -127,7 +127,7 @@ def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) ->
 @contextmanager
 def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: ImportFolder | None) -> Iterator[None]:
     """If the block raises an error, report the error and delete the exports. If Dagster will try this step again with
-    the same exports, do neither.
+    the same exports, do nothing.
     """
     try:
         yield

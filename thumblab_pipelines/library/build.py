@@ -31,7 +31,7 @@ _SAMPLE = 100
 """A check searches for this number of videos of a new index. Each search uses the video's own vector, and should find
 the video."""
 _LEAST_SHARE = 0.5
-"""Minimum size of a new library, as a share of the size of the served library.
+"""Minimum size of a new library, divided by the size of the served library.
 
 A smaller library probably means that the collection of videos has failed.
 """

@@ -53,8 +53,8 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
 
     The `_NEAREST` channels of the lab whose titles are most similar vote for their niches. The weight of a vote is the
     cosine of the mean title vectors. If no niche has more than half of the votes, the niche whose search texts are in
-    the most titles is proposed. The proposal names no niche if less than a fifth of the titles contain such a text, or
-    if the database takes too long.
+    the most titles is proposed. The proposal names no niche if less than 20 % of the titles contain such a text, or if
+    the database takes too long.
     """
     titles = titles[:_MOST_TITLES]
     try:

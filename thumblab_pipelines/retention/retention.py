@@ -57,8 +57,9 @@ def retain(
     Then remove the deleted videos from the indices and maps of the niche. `clean_lab` removes them from the data of all
     niches.
 
-    If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
-    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion (see `LimitedDeletion`).
+    If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run may
+    delete only a limited number of the niche's videos, unless a person has `confirmed` the deletion (see
+    `LimitedDeletion`).
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses the clock of this machine or of the database server, whichever shows the

@@ -86,7 +86,7 @@ def _field(parts: tuple[int | str, ...]) -> str:
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Make the app answer every HTTP error of its routes in the format `application/problem+json`.
 
-    An answer with the status 405 lists all methods that the path allows in the routes of `routers` and of the app.
+    An answer with the status 405 lists the methods of all routes of the path, both of `routers` and of the app.
     """
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:

@@ -118,12 +118,12 @@ class Encoders:
         return self.pictures.get((fingerprint, sent.sha256), make)
 
     def title_vector(self, title: str) -> Vectors:
-        """Return the unit vector [d] of a title by the title encoder."""
+        """Return the unit vector [d] that the title encoder makes of a title."""
         key = (self.title.fingerprint, title)
         return self.titles.get(key, lambda: self._encode(self.title.encode_texts, title))
 
     def title_in_picture_space(self, fingerprint: str, title: str) -> Vectors | None:
-        """Return the unit vector [d] of a title by the text tower of an image encoder.
+        """Return the unit vector [d] that the text tower of an image encoder makes of a title.
 
         Return None if the image encoder has no text tower, or if the text tower returns no usable vector. Raises
         `TextTowerError` while the text tower cannot be loaded.

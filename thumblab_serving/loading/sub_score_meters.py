@@ -106,7 +106,7 @@ class SubScoreMeters:
     def measure(
         self, sent: SentPicture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
     ) -> Measurement:
-        """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
+        """Measure a picture. `vector` is the unit vector [d] that the image encoder `fingerprint` has made of it.
 
         The parts that do not depend on the title are cached under the hash of the picture's bytes. If these parts are
         not cached, the picture is decoded. Raises `LabError` if the picture cannot be measured.

@@ -63,7 +63,9 @@ class NearTitle:
 
 
 def stored_video(connection: "Connection", video_id: str, encoder: str) -> StoredVideo | None:
-    """Return a video with its vector by an image encoder, or None if the lab does not know the video."""
+    """Return a video with the picture vector that an image encoder has made, or None if the lab does not know the
+    video.
+    """
     row = _execute(connection, _OF_VIDEO, video_id=video_id, encoder=encoder).one_or_none()
     return None if row is None else StoredVideo(row.niche, None if row.vector is None else _vectors([row.vector])[0])
 

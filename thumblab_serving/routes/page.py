@@ -63,8 +63,8 @@ async def library() -> HTMLResponse:
 
 @router.get("/people")
 async def people() -> HTMLResponse:
-    """Return the page of people. The page itself has no name and no face. Its scripts request the names and faces with
-    the user's API key.
+    """Return the page of people. The page itself contains no names and no faces. Its scripts request the names and
+    faces with the user's API key.
     """
     return HTMLResponse(_PEOPLE, headers=_REVALIDATE)
 

@@ -44,8 +44,8 @@ class BatchRequest(StrictModel):
     webhook: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"pattern": "^https://"})] | None = Field(
         default=None,
         description=(
-            "https URL that gets a signed POST when the batch has ended. Its host must be a host that the "
-            "service allows for webhooks (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."
+            "The https URL to which the service sends a signed POST request when the batch has ended. Its host must be "
+            "a host that the service allows for webhooks (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."
         ),
     )
 

@@ -21,8 +21,8 @@ class SubScoreOut(StrictModel):
     )
     weak: bool = Field(
         description=(
-            "Whether the value is in the lowest tenth of the niche's library. If `niche_percentile` is null, the value "
-            "is compared with fixed thresholds instead."
+            "Whether the value is among the lowest 10 % of the values in the niche's library. If `niche_percentile` is "
+            "null, the value is compared with fixed thresholds instead."
         )
     )
     reason: str = Field(description="The finding in the picture that explains the value. It may quote text.")

@@ -31,7 +31,7 @@ must still get equal scores.
 
 @dataclass(frozen=True)
 class EncodedTitle:
-    """A title with its unit vector [d] by the title encoder."""
+    """A title, and the unit vector [d] that the title encoder has made of it."""
 
     text: str
     vector: Vectors

@@ -88,9 +88,9 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector(videos: int, least: tuple[float, ...]) -> None:
     """Check that a linear model can predict a property of a picture, such as its contrast, from the picture's vector.
 
-    The model is fitted to four fifths of the pictures, and predicts the properties of the other fifth. The correlation
-    of each property with its predictions must be above the property's limit in `least`. Some functions in `builtin.py`
-    describe the whole picture. If one of these functions returned zeros, a correlation would be below its limit.
+    The model is fitted to 80 % of the pictures, and predicts the properties of the other 20 %. The correlation of each
+    property with its predictions must be above the property's limit in `least`. Some functions in `builtin.py` describe
+    the whole picture. If one of these functions returned zeros, a correlation would be below its limit.
     """
     catalogue = synthetic_catalogue(videos=videos)
     encoder = BuiltinEncoder()

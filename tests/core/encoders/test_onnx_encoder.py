@@ -72,7 +72,7 @@ def test_a_uint8_model_with_batch_size_one_gives_unit_vectors_in_order(
 
 
 def test_the_features_of_the_trained_model_recognise_a_narrower_copy(mobilenet: Path, pictures: list[Pixels]) -> None:
-    """Check that a picture is recognised after the left tenth of its width was cut off.
+    """Check that a picture is recognised after 10 % of its width was cut off on the left.
 
     The vector of the cut picture is compared with the vectors of 20 whole pictures. The vector of the same picture
     before the cut must be the nearest. An untrained model would fail this test.

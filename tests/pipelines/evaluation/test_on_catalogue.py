@@ -136,7 +136,7 @@ def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
 ) -> None:
     """Replace the views of the evaluated videos by noise. No score that uses a channel adapter may change.
 
-    The evaluated videos are the last fifth of each channel's videos.
+    The evaluated videos are the newest 20 % of each channel's videos.
     """
     from thumblab_pipelines.evaluation import on_catalogue
 

@@ -10,7 +10,8 @@ import pytest
 def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: Any) -> None:
     """Publish five releases, and promote one after the other while four threads send queries.
 
-    Each release lacks a different fifth of the 35 videos. The items of a release contain the number of the release.
+    Each release lacks seven of the 35 videos, and each video is missing in only one release. The items of a release
+    contain the number of the release.
     """
     parts = [[n for n in range(35) if n % 5 != part] for part in range(5)]
     releases = [looked.data.publish(part, release=number + 1) for number, part in enumerate(parts)]

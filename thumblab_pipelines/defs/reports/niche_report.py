@@ -20,8 +20,9 @@ from thumblab_pipelines.niche_report.report import check_report, store_report
         "report has no figures.",
         pictures_measured="The pictures of at least half of the compared videos were measured.",
     ),
-    description="How the top tenth of a niche differs from other videos of the same channels. The report has effect "
-    "sizes, intervals and control of false discoveries. The newest report is stored (docs/niche-report.md).",
+    description="How the 10 % of a niche's videos with the highest outlier multiples differ from other videos of the same "
+    "channels. The report has effect sizes, intervals and control of false discoveries. The newest report is stored "
+    "(docs/niche-report.md).",
     **about("niche_report", "niche-report.md", store_report, check_report),
     **REPORTS,
 )

@@ -67,8 +67,8 @@ def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
     responses=error_responses(401, 503),
 )
 async def stats(request: Request) -> PeopleStatsOut:
-    """The share of a person is the part of the present thumbnails that show the person. The share does not show whether
-    the person brings more views.
+    """The share of a person is the fraction of the present thumbnails that show the person. The share does not show
+    whether the person brings more views.
     """
     settings: Settings = request.app.state.settings
     figures = await call(request, lambda people: people.statistics())
