@@ -117,7 +117,7 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
     # The last page of a channel's uploads is rarely full. Also, a walk sometimes needs an extra page to find that no
-    # recent upload is left. Together, the two cost about one page per channel.
+    # recent upload is left. Together, these two effects cost about one page per channel.
     upload_pages = to_walk * (mean / PAGE_SIZE + 1)
     video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting

@@ -98,8 +98,8 @@ class SubScoreMeters:
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Return the version of the sub-scores of a picture that the image encoder `fingerprint` encodes.
 
-        The version has the form that index releases store. The version includes the text tower of the image encoder, if
-        any.
+        The version is written in the form in which index releases store it. If the image encoder has a text tower, the
+        version includes the text tower.
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 

@@ -62,7 +62,7 @@ class SimilarForm(StrictModel):
         ge=0,
         le=1,
         description=(
-            "0: the most similar thumbnail first. With a higher number, thumbnails that resemble earlier "
+            "With 0, the most similar thumbnail comes first. With a higher number, thumbnails that resemble earlier "
             "thumbnails come later (maximal marginal relevance among the 200 most similar)."
         ),
     )

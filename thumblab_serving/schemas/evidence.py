@@ -15,8 +15,8 @@ class SubScoreOut(StrictModel):
         ge=0,
         le=100,
         description=(
-            "The percentage of the niche's library that is below the value. Null if no library is served, if another "
-            "version of the formulas measured the library, or if the library has too few measured thumbnails."
+            "The percentage of the library's thumbnails that have a lower value. Null if no library is served, if "
+            "another version of the formulas measured the library, or if the library has too few measured thumbnails."
         ),
     )
     weak: bool = Field(

@@ -188,8 +188,8 @@ def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     """Return a copy of the picture without the head around the face `face`. A background replaces the head.
 
     `way` is the name of the background. "filled" is the mean colour of the picture. "inpainted" fills the place of the
-    head from the pixels around it. Any other value is a blurred copy of the picture. With "halved", the head is also
-    drawn on the blurred copy, at half its size.
+    head from the pixels around it. For any other value, the background is a blurred copy of the picture. With "halved",
+    the head is also drawn on the blurred copy, at half its size.
     """
     height, width = pixels.shape[:2]
     head = Box.within(

@@ -20,8 +20,8 @@ from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio
 
 
 def outcome(report: StudioImport) -> tuple[int, int, int, int]:
-    """Return four numbers: the new videos, the changed videos, the unchanged videos, and the videos whose stored row is
-    from a newer export.
+    """Return the numbers of new videos, of changed videos, of unchanged videos, and of videos whose stored row is from
+    a newer export.
     """
     return report.new, report.changed, report.unchanged, report.older
 
