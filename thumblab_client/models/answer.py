@@ -103,7 +103,7 @@ class ThumbnailScore:
     similarity_source: Literal["faiss", "pgvector", "default"] | None = None
     neighbours: list[NeighbourOut] = field(default_factory=list)
     title: str | None = None
-    """The title under which the picture was scored: its own title, or the first title of the request."""
+    """The title with which the picture was scored: its own title, or the first title of the request."""
 
     why: WhyOut | None = None
     """Why the candidate's score differs from the winner's score. The winner is compared with the second-best
@@ -155,7 +155,7 @@ class ScoreAnswer:
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the model is of the winner, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %.
+    """How sure the model is of the winner, according to `confidence`: `clear` from 75 %, `leaning` from 60 %.
     `no_verdict`: fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the
     model's `skill` at this `question` is not proven, so there is no winner. The 95 % interval of `skill` includes
     chance, or was not measured. Null if no candidate could be read.
@@ -189,8 +189,8 @@ class ScoreAnswer:
     """
 
     score_among: Literal["niche", "channel"] = "niche"
-    """The scores among which each `score` is a percentile. These are the scores of the niche's library. If the answer
-    is adapted, these are the scores of the channel's own videos.
+    """The scores with which a candidate's score is compared to get the percentile `score`. These are the scores of the
+    niche's library. If the answer is adapted, these are the scores of the channel's own videos.
     """
 
     channel: ChannelOut | None = None
@@ -205,9 +205,9 @@ class ScoreAnswer:
     releases: Releases
     degraded: list[str]
     question: Literal["one_title", "package"] = "one_title"
-    """The question that `winner` and `verdict` answer. The skill must be proven for this question. `one_title`:
-    pictures under one title. `package`: packages of a title and a picture, because the thumbnails have titles of
-    their own.
+    """The question that `winner` and `verdict` answer. The skill must be proven for this question. `one_title`: which
+    picture is best with one title. `package`: which package of a title and a picture is best, because the
+    thumbnails have titles of their own.
     """
 
     packages: PackagesOut | None = None

@@ -16,13 +16,13 @@ class SubScoreOut:
     """The measured value. It does not depend on the niche."""
 
     niche_percentile: float | None
-    """The percentage of the niche's library that is below the value. Null if no library is served, if another version
-    of the formulas measured the library, or if the library has too few measured thumbnails.
+    """The percentage of the library's thumbnails that have a lower value. Null if no library is served, if another
+    version of the formulas measured the library, or if the library has too few measured thumbnails.
     """
 
     weak: bool
-    """Whether the value is in the lowest tenth of the niche's library. If `niche_percentile` is null, the value is
-    compared with fixed thresholds instead.
+    """Whether the value is among the lowest 10 % of the values in the niche's library. If `niche_percentile` is null,
+    the value is compared with fixed thresholds instead.
     """
 
     reason: str
@@ -94,7 +94,7 @@ class EvidenceOut:
     """
 
     width: int
-    """Width in pixels of the picture that was measured: upright and without black bars."""
+    """Width in pixels of the measured picture, which is upright and has no black bars."""
 
     height: int
     texts: list[TextLineOut] | None

@@ -143,7 +143,7 @@ class NicheOut:
     """How many stored videos are in the niche."""
 
     cost: NicheCostOut
-    """What a refresh of the niche costs at most in a day."""
+    """The highest possible cost of the niche's refreshes in a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class ProposalOut:
     """Texts that are frequent in the titles of the given channels and videos, and rare in other titles."""
 
     cost: NicheCostOut
-    """What a refresh of such a niche costs at most in a day."""
+    """The highest possible cost of such a niche's refreshes in a day."""
 
     preview: dict[str, int]
     """For each niche, the number of its stored videos that are from these channels, or that have one of these searches

@@ -97,7 +97,7 @@ class RunStateOut:
     """The report of a refresh, a rebuild or an embedding."""
 
     changed_items: ChangedItemsOut | None
-    """The report of a change of items."""
+    """The report of a run that added videos to an index or removed them."""
 
     people: PeopleRunOut | None
     """The report of a run about people, such as a search for faces."""
@@ -127,7 +127,7 @@ class RefreshOut:
     """Whether the refresh of each niche succeeded; null while it has not ended."""
 
     library_stats: dict[str, NicheStats | None]
-    """The results by niche. Null while the run of the niche has not ended."""
+    """What the run of each niche did to its library. Null while the run has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

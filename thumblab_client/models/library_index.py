@@ -238,8 +238,8 @@ class FaissStatusOut:
     """Whether this process has every served index in memory."""
 
     sidecar_meta: SidecarMetaOut | None
-    """All served indices together, with the time of the newest index. Null if no index is served, or if the indices
-    have different models.
+    """The figures of all served indices together, and the time of the newest index. Null if no index is served, or if
+    the vectors of the indices come from different models.
     """
 
     indices: dict[str, IndexStatusOut]

@@ -75,7 +75,7 @@ class PackagesOut:
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the model is of the best package, by the percentage of `confidence`. The values mean the same as in the
+    """How sure the model is of the best package, according to `confidence`. The values mean the same as in the
     answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best package. Null if
     no picture could be read.
     """
@@ -90,12 +90,12 @@ class PackagesOut:
     """What the win probabilities were fitted to. Null if there are no win probabilities."""
 
     grid: list[PackageOut]
-    """A package for each title and each picture that could be read: first all pictures under the first title. A
-    picture with a title of its own makes one package, which comes last.
+    """All packages: the first title with each picture that could be read, then the second title with each picture, and
+    so on. A picture with a title of its own makes one package, which comes last.
     """
 
     under_titles: list[UnderTitleOut]
-    """The verdict on the pictures under each of the titles."""
+    """For each title, the verdict on the pictures with this title."""
 
     why: WhyOut | None
     """The field `why` of the best package. If there is no best package, its `unknown` gives the reason. Null if no

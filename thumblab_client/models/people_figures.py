@@ -57,7 +57,7 @@ class PeopleStatsOut:
     """How many faces and pictures the lab has forgotten because a person asked for it."""
 
     shares: list[PersonShareOut]
-    """The shares by person. The people with the most faces come first."""
+    """How often each person is on thumbnails. The people with the most faces come first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,8 +69,8 @@ class PersonOnChannelOut:
 
     views_factor: float | None
     """The views of videos with the person, divided by the views of videos without the person. The views of each video
-    are first divided by the median views of the channel's videos before and after it. Null if fewer than five
-    videos show the person, or fewer than five do not show the person.
+    are first divided by the median views of the videos that the channel published shortly before and after. Null if
+    fewer than five videos show the person, or fewer than five do not show the person.
     """
 
     low: float | None
@@ -91,7 +91,9 @@ class PeopleSeenOut:
     """The candidates, in the order of the request."""
 
     people: list[PersonOnChannelOut]
-    """The figures on this channel of the people who are seen. A person without figures is left out."""
+    """For each person who is seen, figures of this channel's thumbnails that show the person. A person without figures
+    is left out.
+    """
 
     note: str
     """A sentence about what the figures do not show."""

@@ -70,7 +70,7 @@ class PlanOut:
     """The candidates to test. Null if no two candidates are worth a test (see `advice`)."""
 
     too_alike: list[AlikeOut]
-    """Pairs of candidates whose test would hardly find a difference."""
+    """Pairs of candidates that look alike. A test of such a pair would hardly find a difference."""
 
     advice: str | None
     """What to do instead if `pair` is null."""
