@@ -187,9 +187,7 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return how much the pictures of a topic and a channel add to the quality on average, for each video, float64
-    (n,).
-    """
+    """For each video, return how much pictures of its topic and channel add to the quality on average, float64 (n,)."""
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))

@@ -206,8 +206,8 @@ class ScoreAnswer:
     degraded: list[str]
     question: Literal["one_title", "package"] = "one_title"
     """The question that `winner` and `verdict` answer. The skill must be proven for this question. `one_title`: which
-    picture is best with one title. `package`: which package of a title and a picture is best, because the
-    thumbnails have titles of their own.
+    picture is best if all pictures have the same title. `package`: which package of a title and a picture is best,
+    because the thumbnails have titles of their own.
     """
 
     packages: PackagesOut | None = None

@@ -139,8 +139,7 @@ def _videos_per_channel(lab: Lab) -> float:
 
 
 def _days(calls: int, balance: Balance, kept: int) -> int:
-    """Return the number of days after which a quota bucket has allowed `calls` calls. The rest of today counts as one
-    day.
+    """Return in how many days a quota bucket allows `calls` calls. The rest of today counts as one day.
 
     `balance`: the bucket's state today. `kept`: number of calls of the bucket that stay reserved for other runs every
     day.

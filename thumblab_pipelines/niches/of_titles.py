@@ -51,10 +51,10 @@ _TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
 def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
     """Propose the niche that a channel belongs to. `titles`: the titles of the channel's videos, the newest first.
 
-    The `_NEAREST` channels of the lab whose titles are most similar vote for their niches. The weight of a vote is the
-    cosine of the mean title vectors. If no niche has more than half of the votes, the niche whose search texts are in
-    the most titles is proposed. The proposal names no niche if less than 20 % of the titles contain such a text, or if
-    the database takes too long.
+    The lab's `_NEAREST` channels with the most similar titles vote for their niches. The weight of a vote is the cosine
+    of the mean title vectors. If no niche has more than half of the votes, the niche whose search texts are in the most
+    titles is proposed. The proposal names no niche if less than 20 % of the titles contain such a text, or if the
+    database takes too long.
     """
     titles = titles[:_MOST_TITLES]
     try:

@@ -186,7 +186,7 @@ def field_of(name: str) -> str | None:
 
 
 def language_of(names: set[str]) -> str | None:
-    """Return the language that knows most of the column names in `names`. Return None if no name is known."""
+    """Return the language to which most of the column names in `names` belong. Return None if no name is known."""
     matches = {language: len(names & _names_of(language)) for language in NAMES}
     language = max(matches, key=lambda language: matches[language])
     return language if matches[language] else None

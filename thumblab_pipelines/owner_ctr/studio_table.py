@@ -27,8 +27,8 @@ MAX_COLUMNS = 1_000
 """Maximum number of columns of a table. Studio has only some dozens of metrics."""
 
 _LONGEST_LINE = 2**18
-"""Most characters of a line that are read. The rest of a longer line is dropped, because millions of cells in one line
-would take gigabytes of memory."""
+"""Maximum number of characters that are read of a line. The rest of a longer line is dropped, because millions of cells
+in one line would take gigabytes of memory."""
 
 
 @dataclass(frozen=True)

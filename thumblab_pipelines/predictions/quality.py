@@ -30,7 +30,7 @@ from thumblab_pipelines.statistics.intervals import DIFFERENCE, SHARE, ChannelMe
 from thumblab_pipelines.statistics.metrics import numbered
 
 EVERY = "all"
-"""Stands in the place of a release id, for the figures over all releases."""
+"""Figures over all releases have this name in place of a release id."""
 
 _SURE = 1e-9
 """Probabilities are clipped to the range from `_SURE` to `1 - _SURE`, so that their logarithms are finite."""

@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LIMITS = "connection_limits"
-"""The app's lifespan yields a dictionary. This key of the dictionary has the limits."""
+"""The app's lifespan yields a dictionary. This key of the dictionary has the limits of connections."""
 
 _MOST_DESCRIPTORS = 65_536
 _MOST_CONNECTIONS = 1_024

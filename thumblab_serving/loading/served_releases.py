@@ -169,9 +169,9 @@ class ServedReleases:
         return Resolved(model, *self.resolve_index(niche))
 
     def resolve_index(self, niche: str) -> tuple[Loaded[NicheIndex] | None, str | None]:
-        """Return the loaded index of a niche, and why a newer index was refused, as in `Resolved.index_refusal`.
+        """Return the usable index of a niche, and None. If there is none, return None and why the index was refused.
 
-        The index is None if no index can be used.
+        Both values are None if no index is promoted.
 
         A request that needs no model may call this method directly. Raises `NotReadyError` if the encoders cannot be
         loaded.

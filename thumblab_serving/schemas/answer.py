@@ -254,8 +254,8 @@ class ScoreAnswer(StrictModel):
         default="one_title",
         description=(
             "The question that `winner` and `verdict` answer. The skill must be proven for this question. "
-            "`one_title`: which picture is best with one title. `package`: which package of a title and a picture is "
-            "best, because the thumbnails have titles of their own."
+            "`one_title`: which picture is best if all pictures have the same title. `package`: which package of a "
+            "title and a picture is best, because the thumbnails have titles of their own."
         ),
     )
     packages: PackagesOut | None = Field(

@@ -214,7 +214,7 @@ def test_every_declared_dependency_of_an_asset_is_read(traces: dict[str, Touched
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))
         # Some assets read the table `videos`, which is no output of an asset in Dagster. Such an asset may depend on
-        # the assets that write the table, so that it runs after them. It need not read anything else from them.
+        # the assets that write the table, so that it runs after these assets. It need not read their other data.
         writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
         own = {owner for owner, of in WRITERS.items() if asset in of}
         unread[asset] = deps[asset] - read - writers - own

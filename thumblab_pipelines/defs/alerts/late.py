@@ -28,7 +28,7 @@ REFRESH_OF = "the refresh of "
 """In alerts, this text and the name of the niche stand for the refresh of the niche."""
 
 _NOT_EXPECTED = ""
-"""Stands in place of a reason for a niche that nobody expects to be refreshed, because the schedule is turned off."""
+"""This text means that nobody expects a niche to be refreshed, because a person has turned off the schedule."""
 
 
 def late(

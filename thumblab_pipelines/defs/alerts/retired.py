@@ -9,8 +9,8 @@ from thumblab_pipelines.defs.alerts.late import REFRESH_OF
 
 
 def drop_retired(state: WatchState, niches: Collection[str], now: datetime) -> Iterator[NotExpected]:
-    """Remove the figures of retired niches, which are not in `niches`. Yield an event for each alert about a retired
-    niche, and for each retired niche in an alert about several niches.
+    """Remove the figures of retired niches, which are not in `niches`. Yield an event for each late or failed thing of
+    a retired niche that is in an open alert.
 
     Nobody refreshes a retired niche or repeats its failed runs and checks. Without this function, `/metrics` would show
     an ever later refresh, and the alerts would stay open.

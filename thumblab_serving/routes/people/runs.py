@@ -73,8 +73,8 @@ async def cluster(request: Request, response: Response) -> GroupingOut:
 async def train(request: Request, response: Response) -> TrainingOut:
     """Start the job `train_people`. With `queue: false`, answer when the run has ended.
 
-    Five or more people must have enough labelled faces. The head is served only if it matches people that it was not
-    trained on at least as well as the plain vectors do.
+    Five or more people must have enough labelled faces. For people that it was not trained on, the head must match
+    faces at least as well as the plain vectors. Otherwise the head is not served.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, TrainFacesRequest)
     query = _waiting(query, body.queue)
