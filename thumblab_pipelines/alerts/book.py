@@ -12,7 +12,7 @@ AGAIN = timedelta(hours=20)
 fails daily is reported daily."""
 
 FORGOTTEN = timedelta(days=7)
-"""An alert without a new failure for this time is dropped. Otherwise the alert of a run that is never started again
+"""An alert that had no new failure for this time is dropped. Otherwise the alert of a run that is never started again
 would stay open forever."""
 
 MOST_THINGS = 200
@@ -94,8 +94,8 @@ def close(state: WatchState, cause: str) -> OpenAlert | None:
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
     """Yield a message about each open alert that must be reported to a person now.
 
-    A new alert is reported after `wait`. An alert with new failures is reported again after `AGAIN`. An alert without a
-    new failure in the last `FORGOTTEN` is dropped. `dagster`: the URL of Dagster's pages.
+    A new alert is reported after `wait`. An alert with new failures is reported again after `AGAIN`. An alert that had
+    no new failure for the time `FORGOTTEN` is dropped. `dagster`: the URL of Dagster's pages.
     """
     for alert in list(state.alerts.values()):
         if now - alert.last_at > FORGOTTEN:

@@ -94,7 +94,7 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
         except Exception as error:
             if isinstance(error, StoreAwayError) or (isinstance(error, OSError) and error.errno in NOT_WRITABLE):
-                raise  # The image store is away, full or cannot be written, so every later row would fail too.
+                raise  # The image store is full, or cannot be reached or written. Every later row would fail too.
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
             report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good

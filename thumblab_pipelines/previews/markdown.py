@@ -33,7 +33,9 @@ def plot(name: str, figure: Figure) -> str:
 
 
 def within_limit(images: list[str]) -> str:
-    """Return the Markdown images below each other, as far as they fit into `MOST_BYTES`."""
+    """Return the Markdown images below each other. Leave out an image that would make the text longer than
+    `MOST_BYTES`.
+    """
     kept: list[str] = []
     for image in images:
         if sum(map(len, kept)) + len(image) <= MOST_BYTES:

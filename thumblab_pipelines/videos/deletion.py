@@ -18,9 +18,8 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
 
     The rules that require the deletion are about facts from YouTube's public API. The reach figures (`video_reach`) and
     the experiments come from the owner of the channel, so they stay. The faces in the pictures of the videos are
-    deleted too, unless another video shows the same picture, or a user added the picture for the search for faces
-    (`add_folder`). The next run of `lab_retention` deletes the pictures of the videos, and removes the videos from
-    releases.
+    deleted too. A face stays if another video shows the same picture, or if a user added the picture with `add_folder`.
+    The next run of `lab_retention` deletes the pictures of the videos, and removes the videos from releases.
     """
     if not video_ids:
         return 0

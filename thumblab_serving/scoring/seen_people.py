@@ -215,7 +215,7 @@ class SeenPeople:
         except LabError as error:
             return None, [f"{_UNSAID} {error}"]
         except Exception as error:  # noqa: BLE001  a broken runtime may raise any error, and the ranking must go on
-            _log.warning("people could not be looked for (%s)", type(error).__name__)
+            _log.warning("the search for people is not possible (%s)", type(error).__name__)
             return None, [f"{_UNSAID} the lab could not look for people ({type(error).__name__})"]
 
     def _search(self, channel_id: str, may_see_names: bool) -> FaceSearch:

@@ -82,7 +82,7 @@ class FullLab:
         """Make the pictures ten years old.
 
         Retention deletes no picture that is less than an hour old, because a download may still need it. The age is
-        computed with the emulator's time, which may be years behind the clock.
+        computed with the emulator's time, which may be years earlier than this machine's time.
         """
         long_ago = time.time() - 10 * 365 * 86_400
         for path in self.lab.images.root.glob("??/*"):

@@ -18,7 +18,7 @@ from thumblab_pipelines.retention.retention import check_retention, retain
 
 
 def clock_at(moment: datetime) -> type[datetime]:
-    """Return a class `datetime` whose clock stands still at a moment."""
+    """Return a class `datetime` whose method `now` always returns this moment."""
 
     class Clock(datetime):
         @classmethod
