@@ -115,7 +115,7 @@ def _width(places: Float64s) -> float:
 
 
 def reduced(vectors: Float32s, components: int = COMPONENTS) -> Float64s:
-    """Return the first principal components of the vectors [n, d], as float64 [n, components] or fewer columns.
+    """Return the first principal components of the vectors [n, d], float64 [n, k]. k is at most `components`.
 
     If all vectors are equal, the components are 0.
     """

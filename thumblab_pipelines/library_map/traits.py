@@ -52,7 +52,7 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
 
 
 def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flags) -> tuple[float, str] | None:
-    """Return the difference between the cluster's videos and all other videos in one feature, and a sentence about it.
+    """Return by how much the cluster's videos differ from all other videos in one feature, and a sentence that says so.
     The unit of the difference is the standard deviation of the feature. Return None if the feature is no trait of the
     cluster.
     """

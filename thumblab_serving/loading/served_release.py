@@ -132,7 +132,7 @@ class ServedRelease(Generic[T]):
 
     def watch_pointer(self) -> None:
         """Begin to load the release that the pointer names, if the pointer has moved. Otherwise, only try a refused
-        release again if its wait is over.
+        release again, if it is time for another try.
 
         This call does not wait. A forgotten release is not read again before a request needs it.
         """
