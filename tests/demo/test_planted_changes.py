@@ -89,9 +89,9 @@ def test_the_effect_of_a_picture_is_that_under_the_present_title(
 
 
 def gap(catalogue: SyntheticCatalogue, video_id: str, other: str) -> float:
-    """Return by how much a change of the title changes D. The title of `video_id` is replaced by the title of `other`.
+    """Return how much more the picture of `other` gains than the picture of `video_id` when the title changes.
 
-    D is the quality of the picture of `other` minus the quality of the picture of `video_id`, both with the same title.
+    Both pictures first have the title of `video_id`, and then the title of `other`. A gain is a difference of qualities.
     The result is 0 if the title does not matter.
     """
     quality = catalogue.one_title_quality

@@ -83,9 +83,9 @@ def started_run(lab: RunningLab) -> str:
 
 
 def runs(lab: RunningLab, run_id: str) -> list[tuple[str, str | None]]:
-    """Return the status of a run, and the status of each run that retries it.
+    """Return the status of a run, and then of each run that retries it.
 
-    Each status comes with the id of the run that was retried, or with None.
+    Beside the status of a retry is the id of the run that it retries. Beside the status of the run itself is None.
     """
     listed = lab.graphql("{ runsOrError(limit: 20) { ... on Runs { results { runId parentRunId status } } } }")
     results = listed["runsOrError"]["results"]

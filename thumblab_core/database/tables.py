@@ -268,7 +268,7 @@ model_evaluations = Table(
         "scorer",
         String,
         primary_key=True,
-        comment="model, or the name of the reference model with which it is compared",
+        comment="`model`, or the name of a reference model with which the model is compared",
     ),
     Column("metric", String, primary_key=True, comment="the metric, such as auc; see docs/evaluation.md"),
     Column(

@@ -202,7 +202,7 @@ def update_niche_file(engine: Engine, data_dir: Path) -> None:
 
 def write_niche_file(engine: Engine, data_dir: Path) -> None:
     """Write the niches of the table to the niche file, unless the file has the same niches already. A missing
-    file counts as equal if the lab has the niches of a new lab.
+    file is not made while the table has only the niches that every new lab has.
 
     Raises `LabError` if the file cannot be written.
     """

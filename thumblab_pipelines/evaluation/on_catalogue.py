@@ -121,7 +121,8 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    return {"image_encoder": name, "encoder_precision": "float32"}  # `name` already contains the precision.
+    # `name` already contains the precision. With float32, the lab adds no second precision.
+    return {"image_encoder": name, "encoder_precision": "float32"}
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:

@@ -108,7 +108,7 @@ class OneTitleScorer:
         return scores
 
     def _agreement(self, pictures: Rows, titles: Rows) -> Float32s:
-        """Return the agreement of the words in k pictures with k titles (see `agreement`)."""
+        """Return how well the words in each of k pictures agree with the title of the same row (see `agreement`)."""
         words, texts = self.corpus.data.picture_words, self.corpus.data.videos.title.tolist()
         return agreement([words[row] for row in pictures], [texts[row] for row in titles])
 

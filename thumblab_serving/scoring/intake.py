@@ -221,7 +221,7 @@ class Intake:
 
         def examine_sent(source: Source) -> Callable[[], T]:
             data = _bytes_of(source)
-            if _is_decoded_apart(data):  # The bytes are decoded again later. Until then, only the base64 is in memory.
+            if _is_decoded_apart(data):  # Keep only the base64 in memory. `_bytes_of` gives the bytes again later.
                 return self._in_turn(lambda: work(source, _bytes_of(source))).result
             result = work(source, data)
             return lambda: result

@@ -1,6 +1,7 @@
 """Tests of `fit`, which trains the network.
 
-The tests cover which pairs a training step uses, what each setting changes, and from which epoch the weights are kept.
+The tests cover which pairs a training step uses, what each setting changes, and which epoch's weights the trained
+network has.
 """
 
 import dataclasses

@@ -390,7 +390,7 @@ COMMENTS: tuple[tuple[str, str | None, str, str], ...] = (
         "model_evaluations",
         "scorer",
         "model, or the reference model that was evaluated beside it",
-        "model, or the name of the reference model with which it is compared",
+        "`model`, or the name of a reference model with which the model is compared",
     ),
     (
         "model_evaluations",
