@@ -1,8 +1,9 @@
 """Data classes of a library: its items, the neighbours that a search returns, and the days that limit a search."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice, tee
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +110,13 @@ class Found(NamedTuple):
     total: int
 
 
-def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
+def examples_of(near: Iterable[Neighbour], k: int) -> list[Neighbour]:
     """Return the first k winners of `near`, which is sorted nearest first.
 
-    If no neighbour is a winner, return the first k neighbours.
+    If no neighbour is a winner, return the first k neighbours. No neighbour after the k-th winner is read.
     """
-    return [neighbour for neighbour in near if neighbour.item.winner][:k] or list(near[:k])
+    first, rest = tee(near)
+    return list(islice((neighbour for neighbour in rest if neighbour.item.winner), k)) or list(islice(first, k))
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class NicheIndex:
             nearest = self._positions.nearest(vector, k)
         else:
             nearest = self._positions.nearest_of(self._positions.admitted(Filter(only)), vector, k)
-        return self._positions.neighbours(*nearest)
+        return list(self._positions.neighbours(*nearest))
 
     def find(self, vector: Vectors, k: int, only: Filter) -> Found:
         """Return the k items that `only` admits and that are nearest to a unit vector [d], nearest first.
@@ -195,7 +195,7 @@ class NicheIndex:
             total = len(admitted)
             similarities, positions = self._positions.nearest_of(admitted, vector, k)
         vectors = self._positions.vectors_at(positions)
-        return Found(self._positions.neighbours(similarities, positions), vectors, total)
+        return Found(list(self._positions.neighbours(similarities, positions)), vectors, total)
 
     def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
         """Return up to k winners that are near to a unit vector [d], nearest first.
@@ -233,10 +233,13 @@ class NicheIndex:
         """Return the `percentile` and the `examples` of a unit vector [d]. Both come from one search."""
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails cannot say how typical a picture is")
+        self._require_valid(vector, "the query")
         typical = typical_neighbours(len(self))
-        found = self.search(vector, max(typical, min(len(self), max(k * 8, MAX_NEIGHBOURS))))
-        mean = np.array([neighbour.similarity for neighbour in found[:typical]], np.float32).mean()
-        return percentile_among(self._calibration, mean), examples_of(found, k)
+        similarities, positions = self._positions.nearest(
+            vector, max(typical, min(len(self), max(k * 8, MAX_NEIGHBOURS)))
+        )
+        percentile = percentile_among(self._calibration, similarities[:typical].mean())
+        return percentile, examples_of(self._positions.neighbours(similarities, positions), k)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts about the library that the manifest of its release stores."""

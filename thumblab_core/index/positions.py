@@ -4,6 +4,8 @@ The items of the base come first: the position of such an item is its row in the
 the position of such an item is the length of the base plus its row in the changes.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
@@ -61,10 +63,10 @@ class Positions:
         vectors[~old] = self._changes.vectors[positions[~old] - len(self._base)]
         return vectors
 
-    def neighbours(self, similarities: Vectors, positions: FaissIds) -> list[Neighbour]:
-        """Return the items at `positions`, with the cosines in `similarities`."""
-        pairs = zip(positions.tolist(), similarities.tolist(), strict=True)
-        return [Neighbour(self.item_at(position), similarity) for position, similarity in pairs]
+    def neighbours(self, similarities: Vectors, positions: FaissIds) -> Iterator[Neighbour]:
+        """Yield the items at `positions`, with the cosines in `similarities`."""
+        for position, similarity in zip(positions.tolist(), similarities.tolist(), strict=True):
+            yield Neighbour(self.item_at(position), similarity)
 
     def admitted(self, only: Filter) -> FaissIds:
         """Return the positions of the items that `only` admits, in rising order."""

@@ -42,8 +42,7 @@ class RankerConfig:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for n thumbnails: scores [n] in log views, engagement [n] from 0 to 1, sub-scores 0 to 1 [n, 6]."""
+    """Predictions for n thumbnails: scores [n] in log views, and engagement [n] from 0 to 1."""
 
     score: Float32s
     engagement: Float32s
-    sub_scores: Float32s

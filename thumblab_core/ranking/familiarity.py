@@ -9,6 +9,7 @@ The reason is that a new picture may also come from a new channel. The threshold
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -73,8 +74,13 @@ class Familiarity:
 
     def nearest(self, pictures: Vectors) -> npt.NDArray[np.float32]:
         """Return the cosine [n] of each unit vector [n, d] to the nearest of the stored pictures."""
-        cosines: npt.NDArray[np.float32] = (pictures @ self.pictures.astype(np.float32).T).max(axis=1)
+        cosines: npt.NDArray[np.float32] = (pictures @ self._compared.T).max(axis=1)
         return cosines
+
+    @cached_property
+    def _compared(self) -> Vectors:
+        """The stored pictures as float32, which `nearest` multiplies faster than float16."""
+        return self.pictures.astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the familiarity file of a release into `folder`."""

@@ -12,7 +12,7 @@ The columns are in blocks, in this order:
 Inputs of versions 1 and 2 have neither `agreement` nor `length`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from thumblab_core.arrays import Float32s, Floats
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.agreement import AGREEMENT, agreement
-from thumblab_core.ranking.title_facts import FACTS, WORDS, sparse_title_words, title_facts
+from thumblab_core.ranking.title_facts import FACTS, WORDS, sparse_title_words, title_facts, title_words
 
 VERSION = 3
 """Version of the inputs. A model stores the version that it was trained with, and gets inputs of that version.
@@ -98,9 +98,8 @@ def model_inputs(
     if unknown. Without `in_pictures` or `seconds`, these facts count as unknown for all videos. `version`: the version
     of the inputs that the model was trained with.
     """
-    parts = input_parts(images, titles, texts, version, in_pictures, seconds)
-    dense = [parts[name] if name != WORDS_BLOCK else _dense(parts[name]) for name in parts]
-    return np.concatenate(dense, axis=1, dtype=np.float32)
+    parts = input_parts(images, titles, texts, version, in_pictures, seconds, title_words)
+    return np.concatenate(list(parts.values()), axis=1, dtype=np.float32)
 
 
 def input_parts(
@@ -110,24 +109,22 @@ def input_parts(
     version: int = VERSION,
     in_pictures: Sequence[str | None] | None = None,
     seconds: Floats | None = None,
+    words: Callable[[Sequence[str]], Any] = sparse_title_words,
 ) -> dict[str, Any]:
     """Return the blocks of the inputs by name, in the order of their columns. The parameters are those of
     `model_inputs`.
 
-    The vectors are not copied. The block of words is a sparse matrix (CSR), because most of its values are 0.
+    The vectors are not copied. `words` makes the block of words. By default, this block is a sparse matrix (CSR),
+    because most of its values are 0.
     """
     parts: dict[str, Any] = {IMAGE: images, TITLE: titles, FACTS_BLOCK: title_facts(texts, min(version, 2))}
     new = version >= _FIRST_WITH_AGREEMENT
     if new:
         parts[AGREEMENT_BLOCK] = agreement([None] * len(texts) if in_pictures is None else in_pictures, texts)
-    parts[WORDS_BLOCK] = sparse_title_words(texts)
+    parts[WORDS_BLOCK] = words(texts)
     if new:
         parts[LENGTH_BLOCK] = length_columns(np.full(len(texts), np.nan) if seconds is None else seconds)
     return parts
-
-
-def _dense(words: Any) -> Float32s:
-    return np.asarray(words.toarray(), np.float32)
 
 
 def length_columns(seconds: Floats) -> Float32s:

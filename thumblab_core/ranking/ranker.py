@@ -17,7 +17,7 @@ The score is in log views, relative to what the channel's videos usually get. A 
 expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.
 
 This module computes with numpy, so a process that only predicts does not need PyTorch. PyTorch trains the same network:
-`thumblab_pipelines.trainable_ranker`.
+`thumblab_pipelines.trainable_ranker`. Predictions do not need the auxiliary heads, so only PyTorch computes them.
 """
 
 from collections.abc import Mapping
@@ -94,10 +94,7 @@ class Ranker:
         hidden = self._batch_normed("absolute.2", _relu(self._layer("absolute.0", features)))
         hidden = self._batch_normed("absolute.6", _relu(self._layer("absolute.4", hidden)))
         engagement = _sigmoid(self._layer("absolute.8", hidden)[:, 0])
-        heads = [f"auxiliary.{head}" for head in range(len(NAMES))]
-        auxiliary = [self._layer(f"{head}.3", _relu(self._layer(f"{head}.0", features))) for head in heads]
-        sub_scores = _sigmoid(np.concatenate(auxiliary, axis=1))
-        return Predictions((linear + self._pairwise(features)) * self.weights["unit"], engagement, sub_scores)
+        return Predictions((linear + self._pairwise(features)) * self.weights["unit"], engagement)
 
     def scores(self, inputs: Float32s) -> Float32s:
         """Return the scores [n] of inputs [n, d], without any channel adapter. The other heads are not computed."""

@@ -178,7 +178,7 @@ class TrainedRanker:
         if adapter is None:
             return predictions
         score = adapter.adjust(self.model.standardise(inputs), predictions.score)
-        return Predictions(score, predictions.engagement, predictions.sub_scores)
+        return Predictions(score, predictions.engagement)
 
     @property
     def absolute(self) -> str:

@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Generic, TypeVar
 
 from thumblab_core.encoders.protocol import ImageEncoder
@@ -33,11 +34,13 @@ class Loaded(Generic[T]):
     """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
     A request uses the same object from its beginning to its end, even if another release is loaded in the meantime.
+    `number` is different for each loading, also if the same release is read from the disk again.
     """
 
     release_id: str
     value: T
     encoder: ImageEncoder
+    number: int = field(default_factory=count().__next__)
 
 
 @dataclass(frozen=True)

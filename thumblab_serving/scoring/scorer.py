@@ -25,7 +25,7 @@ from thumblab_serving.loading.faults import Backoff, message
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.served_release import PATIENCE_S
 from thumblab_serving.loading.served_releases import NotReadyError, Resolved, ServedReleases
-from thumblab_serving.loading.stored_library import StoredLibraries
+from thumblab_serving.loading.stored_library import Placement, StoredLibraries
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.request import ScoreForm
@@ -41,7 +41,7 @@ from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import RankingContext, rank
 from thumblab_serving.scoring.seen_people import FaceSearch, SeenPeople, with_people
-from thumblab_serving.scoring.similarity import Similarity, choose_similarity
+from thumblab_serving.scoring.similarity import CACHED_PLACEMENTS, Similarity, choose_similarity
 from thumblab_serving.scoring.why import explained
 from thumblab_serving.workers.registry import WorkerState
 from thumblab_serving.workers.shared_cache import SharedCache
@@ -82,6 +82,7 @@ class Scorer:
         self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s, shared)
         self.people = SeenPeople(settings)
         self.canary = Canary(self._score_drawn_pictures)
+        self._placements = Cache[Placement](CACHED_PLACEMENTS)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -125,12 +126,9 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """All caches, by their names in the metrics.
-
-        The caches of the encoders appear once the encoders are warm.
-        """
+        """All caches, by their names in the metrics. Those of the encoders appear once the encoders are warm."""
         own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "appearances": self.intake.facts}
-        caches = own | self.adapters.caches
+        caches = own | {"placements": self._placements} | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
 
@@ -240,7 +238,7 @@ class Scorer:
                 raise NotReadyError(str(error)) from None
             if fingerprints not in examined:  # Niches usually have the same encoders, so pictures are examined once.
                 examined[fingerprints] = self._examine(sources, form, encoders, fingerprints, how)
-            similarity = choose_similarity(niche, releases, self.stored_libraries, meter_version)
+            similarity = choose_similarity(niche, releases, self.stored_libraries, meter_version, self._placements)
             asked = _Asked(form, examined[fingerprints], grid_titles(sources, form, encoders), owner)
             answers.append(self._answer(niche, releases, asked, similarity))
         answer, pictures = answers[0], _readable(examined[_fingerprints(first)])

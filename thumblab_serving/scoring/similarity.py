@@ -12,6 +12,8 @@ import numpy as np
 
 from thumblab_core.index import NicheIndex
 from thumblab_core.sub_scores.distribution import ScoreDistribution
+from thumblab_serving.loading.cache import Cache
+from thumblab_serving.loading.served_release import Loaded
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.loading.stored_library import NothingStoredError, Placement, StoredLibraries
 from thumblab_serving.schemas.answer import SimilaritySource
@@ -19,6 +21,7 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 
 NEIGHBOURS = 5
 DEFAULT_SIMILARITY = 50.0
+CACHED_PLACEMENTS = 4096
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,25 @@ class Similarity(Protocol):
 class IndexSimilarity:
     """A `Similarity` that searches the FAISS index of the niche.
 
-    `meter_version` is the version of the meter that measured the request's pictures.
+    `meter_version` is the version of the meter that measured the request's pictures. `cache` has the placements of
+    vectors that were searched before, by the `number` of the loaded index and the bytes of the vector.
     """
 
-    index: NicheIndex
+    loaded: Loaded[NicheIndex]
     niche: str
     meter_version: str
+    cache: Cache[Placement]
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
-        placements = {}
-        for name, picture in pictures.items():
-            vector = picture.vectors[self.index.encoder]
-            placements[name] = Placement(*self.index.place(vector, NEIGHBOURS))
-        scores = self.index.scores
+        index = self.loaded.value
+
+        def placement(picture: ExaminedPicture) -> Placement:
+            vector = picture.vectors[index.encoder]
+            key = self.loaded.number, vector.tobytes()
+            return self.cache.get(key, lambda: Placement(*index.place(vector, NEIGHBOURS)))
+
+        placements = {name: placement(picture) for name, picture in pictures.items()}
+        scores = index.scores
         if scores is not None and scores.version == self.meter_version:
             return Placements(SimilaritySource.FAISS, placements, scores)
         why = "holds no sub-scores" if scores is None else "was measured by another version of the sub-scores"
@@ -115,11 +124,13 @@ class DefaultSimilarity:
         return Placements(SimilaritySource.DEFAULT, placements, degraded=[sentence])
 
 
-def choose_similarity(niche: str, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
+def choose_similarity(
+    niche: str, releases: Resolved, libraries: StoredLibraries, meter_version: str, cache: Cache[Placement]
+) -> Similarity:
     """Return the `Similarity` for a request. The result searches the index, or the database if no index is served.
 
-    If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
-    this case, `DefaultSimilarity` is returned.
+    `meter_version` and `cache` are those of `IndexSimilarity`. If the library of the index has fewer than two
+    thumbnails, there is no distribution to compare a picture with. In this case, `DefaultSimilarity` is returned.
     """
     index = releases.index
     if index is None:
@@ -128,4 +139,4 @@ def choose_similarity(niche: str, releases: Resolved, libraries: StoredLibraries
         return StoredSimilarity(libraries, niche, encoder, no_index)
     if not index.value.calibrated:
         return DefaultSimilarity(f"the library of {niche} holds too few thumbnails")
-    return IndexSimilarity(index.value, niche, meter_version)
+    return IndexSimilarity(index, niche, meter_version, cache)

@@ -135,7 +135,6 @@ def test_words_and_lengths_change_predictions_only_through_the_linear_model(trai
     given[:, columns] = random.standard_normal(given[:, columns].shape)
     after, before = trained.model.predict(given), trained.model.predict(without)
     np.testing.assert_array_equal(after.engagement, before.engagement)
-    np.testing.assert_array_equal(after.sub_scores, before.sub_scores)
     weights = trained.model.weights["linear.weight"][0, columns] * trained.model.weights["gain"][columns]
     expected = 0.5 * given[:, columns] @ weights
     np.testing.assert_allclose(after.score - before.score, expected, atol=2e-4)
@@ -154,7 +153,6 @@ def test_a_saved_model_predicts_as_before(tmp_path: Path, trained: TrainedRanker
     before, after = (model.predict(IMAGES, VECTORS, TITLES[:9]) for model in (trained, loaded))
     np.testing.assert_array_equal(before.score, after.score)
     np.testing.assert_array_equal(before.engagement, after.engagement)
-    np.testing.assert_array_equal(before.sub_scores, after.sub_scores)
     assert loaded.calibration == trained.calibration
     assert (loaded.training, loaded.model.config) == ({"seed": 1}, CONFIG)
 
@@ -171,7 +169,6 @@ def test_an_adapter_changes_only_the_score(trained: TrainedRanker) -> None:
     plain, adapted = (trained.predict_inputs(INPUTS, adapter) for adapter in (None, trained.adapter("UC-known")))
     assert not np.allclose(plain.score, adapted.score, atol=1e-2)
     np.testing.assert_array_equal(plain.engagement, adapted.engagement)
-    np.testing.assert_array_equal(plain.sub_scores, adapted.sub_scores)
 
 
 def test_the_files_of_a_model_include_no_pickle(tmp_path: Path, trained: TrainedRanker) -> None:
@@ -257,9 +254,7 @@ def test_files_of_another_version_are_refused_and_the_error_says_what_to_do(
 
 def test_predictions_are_in_range_and_do_not_depend_on_the_batch(trained: TrainedRanker) -> None:
     together = trained.model.predict(INPUTS)
-    assert together.sub_scores.shape == (9, 6)
     assert ((together.engagement >= 0) & (together.engagement <= 1)).all()
-    assert ((together.sub_scores >= 0) & (together.sub_scores <= 1)).all()
     for adapter in (None, trained.adapter("UC-known")):
         together = trained.predict_inputs(INPUTS, adapter)
         for row in range(9):

@@ -27,6 +27,7 @@ def test_metrics_have_the_bytes_and_the_limit_of_each_cache(service, draw):
         "cache-titles",
         "cache-looks",
         "cache-appearances",
+        "cache-placements",
         "cache-added-histories",
         "cache-own-histories",
     }

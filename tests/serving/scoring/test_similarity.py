@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from thumblab_serving.loading.cache import Cache
 from thumblab_serving.scoring.similarity import IndexSimilarity
 
 
@@ -21,8 +22,8 @@ from thumblab_serving.scoring.similarity import IndexSimilarity
 def test_a_library_without_comparable_sub_scores_is_named_with_the_command_that_measures_it(
     scores: Any, why: str
 ) -> None:
-    index: Any = SimpleNamespace(encoder="e", scores=scores)
-    placements = IndexSimilarity(index, "tech", "new").place({})
+    loaded: Any = SimpleNamespace(value=SimpleNamespace(encoder="e", scores=scores))
+    placements = IndexSimilarity(loaded, "tech", "new", Cache(1)).place({})
     assert placements.sub_scores is None
     (sentence,) = placements.degraded
     assert sentence.startswith(f"the library of tech {why}: sub-scores have no percentiles until ")
