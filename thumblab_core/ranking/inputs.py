@@ -123,7 +123,7 @@ def input_parts(
         parts[AGREEMENT_BLOCK] = agreement([None] * len(texts) if in_pictures is None else in_pictures, texts)
     parts[WORDS_BLOCK] = words(texts)
     if new:
-        parts[LENGTH_BLOCK] = length_columns(np.full(len(texts), np.nan) if seconds is None else seconds)
+        parts[LENGTH_BLOCK] = np.zeros((len(texts), LENGTH), np.float32) if seconds is None else length_columns(seconds)
     return parts
 
 

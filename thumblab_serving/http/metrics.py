@@ -81,6 +81,7 @@ class Metrics:
             registry=self._registry,
         )
         self._counted_lookups = Tally[tuple[str, str]]()
+        self._memory: dict[str, tuple[int, int]] = {}
         self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, for each kind of use.")
         self._limit = self._gauge(
             "thumblab_memory_limit_bytes", "Maximum number of bytes of memory, for each kind of use."
@@ -129,14 +130,21 @@ class Metrics:
 
     def _update_memory(self) -> None:
         for name, cache in self._scorer.caches.items():
-            self._used.labels(f"cache-{name}").set(cache.used)
-            self._limit.labels(f"cache-{name}").set(cache.limit)
+            self._set_memory(f"cache-{name}", cache.used, cache.limit)
             for found, number in cache.lookups.items():
-                self._lookups.labels(name, found).inc(number - self._counted_lookups[name, found])
-                self._counted_lookups[name, found] = number
-        self._used.labels("bodies").set(self._bodies.used)
-        self._limit.labels("bodies").set(self._bodies.limit)
+                new = number - self._counted_lookups[name, found]
+                if new or (name, found) not in self._counted_lookups:
+                    self._lookups.labels(name, found).inc(new)
+                    self._counted_lookups[name, found] = number
+        self._set_memory("bodies", self._bodies.used, self._bodies.limit)
         self._used.labels("resident").set(self._process.memory_info().rss)
+
+    def _set_memory(self, use: str, used: int, limit: int) -> None:
+        """Set the two gauges of a use, unless they have these values already: setting a gauge costs more."""
+        if self._memory.get(use) != (used, limit):
+            self._used.labels(use).set(used)
+            self._limit.labels(use).set(limit)
+            self._memory[use] = used, limit
 
 
 class _WorkerCollector(Collector):

@@ -11,7 +11,7 @@ from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.packages import PackagesOut
 from thumblab_serving.schemas.people.people_seen import PeopleSeenOut
 from thumblab_serving.schemas.plan import PlanOut
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 from thumblab_serving.schemas.verdict import OrderedBy, ProbabilitiesFrom, Question, SkillOut, Verdict
 from thumblab_serving.schemas.why import WhyOut
 
@@ -24,7 +24,7 @@ class SimilaritySource(StrEnum):
     DEFAULT = "default"
 
 
-class Engagement(StrictModel):
+class Engagement(FrozenModel):
     """The predicted engagement of a picture. `meaning` says what `value` is.
 
     True click-through rates are not public. `value` is a click-through rate only if the model was trained on true rates
@@ -43,7 +43,7 @@ class Engagement(StrictModel):
         return cls(value=value)
 
 
-class NeighbourOut(StrictModel):
+class NeighbourOut(FrozenModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
     Only thumbnails of winners are listed. If none of the most similar thumbnails belongs to a winner, the most similar
@@ -66,7 +66,7 @@ class NeighbourOut(StrictModel):
     similarity: float = Field(description="The cosine of the vectors of the two pictures, -1 to 1.")
 
 
-class ThumbnailScore(StrictModel):
+class ThumbnailScore(FrozenModel):
     """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or
     empty.
 
@@ -143,7 +143,7 @@ class ThumbnailScore(StrictModel):
     )
 
 
-class ChannelOut(StrictModel):
+class ChannelOut(FrozenModel):
     """The channel of the request, and whether the answer is adapted to it."""
 
     channel_id: str
@@ -163,14 +163,14 @@ class ChannelOut(StrictModel):
     )
 
 
-class Releases(StrictModel):
+class Releases(FrozenModel):
     """The releases with which an answer was made."""
 
     model: str
     index: str | None
 
 
-class ScoreAnswer(StrictModel):
+class ScoreAnswer(FrozenModel):
     """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing.
 
     In an answer for several titles, all fields except `packages` are about the first title.

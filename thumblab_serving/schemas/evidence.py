@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 
 
-class SubScoreOut(StrictModel):
+class SubScoreOut(FrozenModel):
     """A measured property of the picture. If it could not be measured, `value` is null and `reason` says why."""
 
     value: float | None = Field(ge=0, le=1, description="The measured value. It does not depend on the niche.")
@@ -29,7 +29,7 @@ class SubScoreOut(StrictModel):
     fix: str | None = Field(description="What to change in the picture. Null if nothing needs to change.")
 
 
-class BoxOut(StrictModel):
+class BoxOut(FrozenModel):
     """A rectangle in the picture. All numbers are fractions of the picture's width or height.
 
     `x` and `y` are the distances of the rectangle's upper left corner from the left and the upper edge of the picture.
@@ -41,7 +41,7 @@ class BoxOut(StrictModel):
     height: float = Field(ge=0, le=1)
 
 
-class TextLineOut(StrictModel):
+class TextLineOut(FrozenModel):
     """A line of text that was read in the picture.
 
     A client must show the line as text and never as markup, because anyone may have made the picture.
@@ -60,7 +60,7 @@ class TextLineOut(StrictModel):
     )
 
 
-class UnreadLineOut(StrictModel):
+class UnreadLineOut(FrozenModel):
     """A line of text that was found but not read.
 
     The letters may have unusual shapes, or the text reader may not know their alphabet.
@@ -71,14 +71,14 @@ class UnreadLineOut(StrictModel):
     contrast: float = Field(ge=0)
 
 
-class FaceOut(StrictModel):
+class FaceOut(FrozenModel):
     """A face that was found in the picture."""
 
     box: BoxOut
     confidence: float = Field(ge=0, le=1)
 
 
-class EvidenceOut(StrictModel):
+class EvidenceOut(FrozenModel):
     """The evidence of the sub-scores.
 
     `texts` is null if the lab has no model that finds texts. `faces` is null if the lab has no model that finds faces.

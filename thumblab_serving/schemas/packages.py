@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 from thumblab_serving.schemas.verdict import ProbabilitiesFrom, SkillOut, Verdict
 from thumblab_serving.schemas.why import WhyOut
 
 
-class PackageOut(StrictModel):
+class PackageOut(FrozenModel):
     """A package: a title together with a picture."""
 
     title: str
@@ -43,7 +43,7 @@ class PackageOut(StrictModel):
     )
 
 
-class UnderTitleOut(StrictModel):
+class UnderTitleOut(FrozenModel):
     """The verdict on the pictures under one of the titles. Pictures with their own title are left out."""
 
     title: str
@@ -58,7 +58,7 @@ class UnderTitleOut(StrictModel):
     )
 
 
-class PackagesOut(StrictModel):
+class PackagesOut(FrozenModel):
     """The packages of a request with several titles.
 
     The model has one skill and calibration for packages, and another skill and calibration for pictures under one

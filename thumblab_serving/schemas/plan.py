@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 
 
-class PairOut(StrictModel):
+class PairOut(FrozenModel):
     """The two candidates to test."""
 
     first: str = Field(
@@ -24,7 +24,7 @@ class PairOut(StrictModel):
     information: float = Field(ge=0, le=1, description="The expected information of the outcome, in bits.")
 
 
-class AlikeOut(StrictModel):
+class AlikeOut(FrozenModel):
     """Two candidates that look the same."""
 
     first: str
@@ -34,7 +34,7 @@ class AlikeOut(StrictModel):
     )
 
 
-class PlanOut(StrictModel):
+class PlanOut(FrozenModel):
     """The number of impressions that a test of two candidates needs, the two candidates to test, and candidates that
     are too alike.
     """

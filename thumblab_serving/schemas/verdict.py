@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 
 Question = Literal["one_title", "package"]
 """What an answer decides between: pictures under one title, or packages whose titles differ."""
@@ -35,7 +35,7 @@ class OrderedBy(StrEnum):
     EVIDENCE = "evidence"
 
 
-class SkillOut(StrictModel):
+class SkillOut(FrozenModel):
     """The accuracy of the model in its evaluation.
 
     A pair consists of two pictures of one channel. The channels are of the same kind as the channel of the request (see

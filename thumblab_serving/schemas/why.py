@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 
 
-class ContributionOut(StrictModel):
+class ContributionOut(FrozenModel):
     """The contribution of the picture, the title, their match or the channel to the difference of two scores."""
 
     of: Literal["picture", "title", "match", "channel"] = Field(
@@ -31,7 +31,7 @@ class ContributionOut(StrictModel):
     )
 
 
-class WhyOut(StrictModel):
+class WhyOut(FrozenModel):
     """Why the score of a candidate differs from the winner's score. The winner is compared with the second-best
     candidate.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineError
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from thumblab_core.encoders.protocol import Vectors
@@ -108,7 +109,8 @@ class Intake:
 
     A separate thread decodes AVIF and HEIC files, one at a time, so that other pictures do not wait for these files.
 
-    A picture is not decoded if everything that an answer needs to know about the picture is cached. With `shared`, the
+    A picture is not decoded if everything that an answer needs to know about the picture is cached. The calling thread
+    then examines the picture itself. With `shared`, the
     workers of the service share the facts of pictures.
     """
 
@@ -148,8 +150,7 @@ class Intake:
         examined.
         """
 
-        def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
-            sent = SentPicture(data)
+        def examine_sent(source: Source, sent: SentPicture) -> ExaminedPicture:
             facts = self.facts.get((sent.sha256,), sent.facts)
             vectors = {name: encoders.picture(name, sent) for name in fingerprints}
             first = fingerprints[0]
@@ -159,8 +160,24 @@ class Intake:
             rest = (facts.appearance, measurement, sent.sha256, facts.animated)
             return ExaminedPicture(facts.width, facts.height, vectors, *rest)
 
-        started = self._start(sources, examine_bytes)
-        return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
+        def is_known(sent: SentPicture) -> bool:
+            held = self.facts.holds((sent.sha256,)) and all(encoders.holds_picture(name, sent) for name in fingerprints)
+            return held and self._measuring.holds(sent, encoders, fingerprints[0])
+
+        # A known picture needs no decoding, so it needs no examining thread. Larger pictures are not hashed here, because
+        # an unknown picture is hashed again in its examining thread.
+        known = dict[int, SentPicture]()
+        for number, source in enumerate(sources):
+            if also is None and source.data is not None and len(source.data) <= _LARGEST_IN_MEMORY:
+                sent = SentPicture(source.data)
+                if is_known(sent):
+                    known[number] = sent
+        unknown = [source for number, source in enumerate(sources) if number not in known]
+        started = iter(self._start(unknown, lambda source, data: examine_sent(source, SentPicture(data))))
+        return [
+            _candidate(source, partial(examine_sent, source, known[number]) if number in known else next(started))
+            for number, source in enumerate(sources)
+        ]
 
     def encode(self, source: Source, encoders: Encoders, fingerprint: str) -> Vectors:
         """Return the unit vector [d] of a picture, and measure nothing else. Raises `LabError` if the picture cannot be

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from thumblab_serving.schemas.people.face_values import FaceBox, FaceConfidence, FaceQuality
-from thumblab_serving.schemas.strict import StrictModel
+from thumblab_serving.schemas.strict import FrozenModel
 
 
-class SeenPersonOut(StrictModel):
+class SeenPersonOut(FrozenModel):
     """The person whom a face matches."""
 
     person_id: str
@@ -14,7 +14,7 @@ class SeenPersonOut(StrictModel):
     score: float = Field(ge=0, le=1, description="The match score of the face and the person.")
 
 
-class SeenFaceOut(StrictModel):
+class SeenFaceOut(FrozenModel):
     """A face on a picture of the request. The lab does not store this face."""
 
     box: FaceBox
@@ -28,7 +28,7 @@ class SeenFaceOut(StrictModel):
     )
 
 
-class SeenThumbnailOut(StrictModel):
+class SeenThumbnailOut(FrozenModel):
     """Who is seen on the picture of a candidate."""
 
     id: str = Field(description="The id of the candidate.")
@@ -37,7 +37,7 @@ class SeenThumbnailOut(StrictModel):
     )
 
 
-class PersonOnChannelOut(StrictModel):
+class PersonOnChannelOut(FrozenModel):
     """The figures of a seen person on the channel: how many thumbnails show the person, and how many views the videos
     with these thumbnails get.
     """
@@ -58,7 +58,7 @@ class PersonOnChannelOut(StrictModel):
     high: float | None = Field(description="The upper end of the 95 % interval of `views_factor`.")
 
 
-class PeopleSeenOut(StrictModel):
+class PeopleSeenOut(FrozenModel):
     """Who is seen on the pictures of a request. The channel in the request is one of the lab's own channels."""
 
     threshold: float = Field(ge=0, le=1, description="The lowest match score with which a face matches a person.")
