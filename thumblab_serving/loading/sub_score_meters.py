@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,12 @@ class SubScoreMeters:
         self._backoff = Backoff()
         self._making = threading.Lock()
         self.measurements = Cache[PictureMeasurement](_CACHED, shared=shared_looks(shared))
+        self.titled_measurements = Cache[Measurement](_CACHED)
+
+    @property
+    def caches(self) -> dict[str, Cache[Any]]:
+        """The caches, by their names in the metrics."""
+        return {"looks": self.measurements, "titled-looks": self.titled_measurements}
 
     @property
     def missing(self) -> tuple[str, ...] | None:
@@ -113,7 +120,8 @@ class SubScoreMeters:
         """Measure a picture. `vector` is the unit vector [d] that the image encoder `fingerprint` has made of it.
 
         The parts that do not depend on the title are cached under the hash of the picture's bytes. If these parts are
-        not cached, the picture is decoded. Raises `LabError` if the picture cannot be measured.
+        not cached, the picture is decoded. The whole measurement is cached under this hash and the title. Raises
+        `LabError` if the picture cannot be measured.
         """
         meter = self.meter(encoders, fingerprint)
         try:
@@ -123,7 +131,8 @@ class SubScoreMeters:
                 title_vector = encoders.title_in_picture_space(fingerprint, title)
             except TextTowerError as error:
                 return _without_title_match(meter.with_title(look, Title()), str(error))
-            return meter.with_title(look, Title(title) if title_vector is None else Title(title, vector, title_vector))
+            under = Title(title) if title_vector is None else Title(title, vector, title_vector)
+            return self.titled_measurements.get((*key, fingerprint, title), lambda: meter.with_title(look, under))
         except LabError:
             raise
         except Exception as error:  # OpenCV, numpy and OpenVINO raise errors of many types, so all are caught.

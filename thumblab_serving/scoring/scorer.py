@@ -127,8 +127,8 @@ class Scorer:
     @property
     def caches(self) -> dict[str, Cache[Any]]:
         """All caches, by their names in the metrics. Those of the encoders appear once the encoders are warm."""
-        own: dict[str, Cache[Any]] = {"looks": self.measuring.measurements, "appearances": self.intake.facts}
-        caches = own | {"placements": self._placements} | self.adapters.caches
+        own: dict[str, Cache[Any]] = {"appearances": self.intake.facts, "placements": self._placements}
+        caches = own | self.measuring.caches | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
 
