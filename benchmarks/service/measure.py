@@ -11,11 +11,13 @@ the time does not depend on the weights. Five kinds of work are compared:
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
 - *uncached*: the service, which caches no vectors but has measured the sub-scores before;
 - *cached*: the service, with pictures that it has scored before;
+- *two workers*: the same, with two processes that share the cores and the connections;
 - *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
 The overhead of the service is the time of *uncached* with one client, divided by the time of *bare*, minus 1. Other
-programs on the machine change these times. The second table has the processor time of a request, which other programs
-hardly change.
+programs on the machine change these times. The second table has the processor time of a request in all processes of a
+server, which other programs hardly change. The column *client* has the processor time of a *cached* request in the
+process that sends it. The third table has the requests that were answered in a second.
 """
 
 import argparse
@@ -55,7 +57,7 @@ _PER_ROUND = 24
 """The number of requests in a round. Several clients share these requests, but each client sends at least one request.
 """
 _NEW_PER_ROUND = 6
-_SIDES = ("bare", "obvious", "uncached", "cached", "new")
+_SIDES = ("bare", "obvious", "uncached", "cached", "two workers", "new")
 _BOUNDARY = "boundary-of-the-benchmark"
 _HEADERS = {"X-API-Key": KEY, "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 _START_S = 180
@@ -69,19 +71,22 @@ class Server:
     process: psutil.Process
 
     def used(self) -> float:
-        """Return the seconds of processor time that the server has used."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """Return the seconds of processor time that the server and its workers have used."""
+        times = [process.cpu_times() for process in (self.process, *self.process.children(recursive=True))]
+        return float(sum(time.user + time.system for time in times))
 
 
 @dataclass
 class Seconds:
     """The times, in seconds, of all requests of one kind that a fixed number of clients sent. `waited` has the waiting
-    time of each request. `used` is the processor time of all requests together.
+    time of each request. `used` is the processor time of all requests together, and `used_by_client` is the processor
+    time of the process that sent them. `passed` is the time until all requests were answered.
     """
 
     waited: list[float] = field(default_factory=list)
     used: float = 0.0
+    used_by_client: float = 0.0
+    passed: float = 0.0
 
     @property
     def median(self) -> float:
@@ -90,6 +95,14 @@ class Seconds:
     @property
     def used_by_one(self) -> float:
         return self.used / len(self.waited)
+
+    @property
+    def used_by_one_client(self) -> float:
+        return self.used_by_client / len(self.waited)
+
+    @property
+    def answered_in_a_second(self) -> float:
+        return len(self.waited) / self.passed
 
 
 def body_of(pictures: Sequence[bytes]) -> bytes:
@@ -112,12 +125,15 @@ def running(module: str, *arguments: str) -> Iterator[Server]:
         port = free.getsockname()[1]
     folder, encoder, *rest = arguments
     command = [sys.executable, "-m", f"benchmarks.service.{module}", folder, encoder, str(port), *rest]
+    ready = ("/ready" if module == "served" else "/openapi.json", b"")
+    if "two" in rest:
+        ready = ("/metrics", b'thumblab_workers{state="ready"} 2.0')
     # `python -m thumblab_serving` sets this variable too, see `thumblab_serving.__main__.use_one_blas_thread`.
     environment = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if module == "served" else {})
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         try:
             deadline = time.monotonic() + _START_S
-            while not _answers(port, "/ready" if module == "served" else "/openapi.json"):
+            while not _answers(port, *ready):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{module} did not start")
                 time.sleep(0.2)
@@ -126,11 +142,13 @@ def running(module: str, *arguments: str) -> Iterator[Server]:
             process.terminate()
 
 
-def _answers(port: int, path: str) -> bool:
+def _answers(port: int, path: str, part: bytes) -> bool:
+    """Return whether a server answers a request with status 200, and with `part` in the body."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", path)
-        return connection.getresponse().status == 200
+        reply = connection.getresponse()
+        return reply.status == 200 and part in reply.read()
     except OSError:
         return False
 
@@ -138,6 +156,7 @@ def _answers(port: int, path: str) -> bool:
 def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
     """Send the requests from several clients at the same time, and add the seconds of the requests to `into`."""
     waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
+    client_before, began = time.process_time(), time.perf_counter()
     errors: list[str] = []
 
     def run() -> None:
@@ -166,6 +185,8 @@ def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) ->
     if len(seconds) != len(bodies):
         raise RuntimeError(f"{len(bodies) - len(seconds)} of {len(bodies)} requests got no answer")
     into.waited += seconds
+    into.passed += time.perf_counter() - began
+    into.used_by_client += time.process_time() - client_before
     into.used += server.used() - before
 
 
@@ -205,9 +226,10 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console)
             "obvious": stack.enter_context(running("obvious", folder, encoder)),
             "uncached": stack.enter_context(running("served", folder, encoder, "uncached")),
             "cached": stack.enter_context(running("served", folder, encoder)),
+            "two workers": stack.enter_context(running("served", folder, encoder, "two")),
         }
         for server in servers.values():
-            ask(server, known, 2, Seconds())
+            ask(server, known * 3, 6, Seconds())  # Both of two workers get each picture.
         for pair in pairs[:4]:
             work(pair)
         for number in range(rounds):
@@ -217,6 +239,7 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console)
                 work(pairs[n % _PICTURES])
                 seconds["bare", 1].waited.append(time.perf_counter() - start)
                 seconds["bare", 1].used += time.process_time() - used
+            seconds["bare", 1].passed = sum(seconds["bare", 1].waited)
             for count in clients:
                 asked = [known[n % _PICTURES] for n in range(max(_PER_ROUND, 2 * count))]
                 for side, server in servers.items():
@@ -225,16 +248,29 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console)
                 ask(servers["cached"], fresh, count, seconds["new", count])
     title = f"Two thumbnails of 1280x720, {encoder}"
     console.print(_table(f"{title}, median milliseconds", clients, {k: v.median for k, v in seconds.items()}))
-    console.print(_table(f"{title}, processor milliseconds", clients, {k: v.used_by_one for k, v in seconds.items()}))
+    used = {("client", count): seconds["cached", count].used_by_one_client for count in clients}
+    used |= {key: found.used_by_one for key, found in seconds.items()}
+    console.print(_table(f"{title}, processor milliseconds", clients, used))
+    console.print(_rates(f"{title}, requests per second", clients, seconds))
+
+
+def _rates(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], Seconds]) -> Table:
+    table = Table("clients", *_SIDES, title=title, title_justify="left", box=SIMPLE_HEAD)
+    for count in clients:
+        found = [seconds.get((side, count)) for side in _SIDES]
+        table.add_row(str(count), *("" if of is None else f"{of.answered_in_a_second:.1f}" for of in found))
+    return table
 
 
 def _table(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], float]) -> Table:
+    """Return a table of the seconds of a request by kind and number of clients, in milliseconds."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    columns = ("clients", *_SIDES, "overhead", "uncached/obvious", "cached/obvious")
+    sides = [side for side in (*_SIDES, "client") if any(side == of for of, _ in seconds)]
+    columns = ("clients", *sides, "overhead", "uncached/obvious", "cached/obvious")
     for column in columns:
         table.add_column(column, justify="right")
     for count in clients:
-        times = [f"{1000 * seconds[side, count]:.1f}" if (side, count) in seconds else "" for side in _SIDES]
+        times = [f"{1000 * seconds[side, count]:.1f}" if (side, count) in seconds else "" for side in sides]
         overhead = f"{seconds['uncached', 1] / seconds['bare', 1] - 1:+.0%}" if count == 1 else ""
         ratios = [f"{seconds[side, count] / seconds['obvious', count]:.2f}" for side in ("uncached", "cached")]
         table.add_row(str(count), *times, overhead, *ratios)

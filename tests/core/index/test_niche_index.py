@@ -4,6 +4,7 @@ The tests check which videos a search finds, and which index files are refused. 
 which measures how typical of the library a picture is.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.errors import LabError
-from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, NicheIndex
+from thumblab_core.index import MAX_NEIGHBOURS, Item, LibraryError, Neighbour, NicheIndex, examples_of
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -79,6 +80,24 @@ def test_one_search_finds_the_same_percentile_and_examples_as_two(count: int) ->
     index, queries = index_of(vectors_of(count)), vectors_of(3, seed=7)
     for query in queries:
         assert index.place(query, 5) == (pytest.approx(index.percentile(query)), index.examples(query, 5))
+
+
+def test_no_neighbour_after_the_last_example_is_read() -> None:
+    items, read = items_of(30), list[str]()
+
+    def near() -> Iterator[Neighbour]:
+        for item in items:
+            read.append(item.video_id)
+            yield Neighbour(item, 0.5)
+
+    assert [example.item.video_id for example in examples_of(near(), 2)] == ["v20", "v21"]
+    assert read[-1] == "v21"
+    assert [example.item.video_id for example in examples_of(near(), 40)] == [f"v{n}" for n in range(20, 30)]
+
+
+def test_without_a_winner_the_examples_are_the_nearest() -> None:
+    near = (Neighbour(item, 0.5) for item in items_of(9))
+    assert [example.item.video_id for example in examples_of(near, 2)] == ["v0", "v1"]
 
 
 def test_an_empty_library_finds_nothing() -> None:

@@ -1,0 +1,57 @@
+"""Test that the caches of the service change no bit of an answer about pictures that it has scored before."""
+
+import threading
+
+import pytest
+
+from thumblab_serving.scoring.intake import EXAMINING
+
+
+def test_known_pictures_get_every_bit_of_the_answer_that_a_new_service_gives(changing, run, draw):
+    first, second, third, fourth = (draw(seed) for seed in range(501, 505))
+    requests = [
+        ((first, second), {}),
+        ((first, second, third), {"title": "Why 3 phones FAILED | A longer story…"}),
+        ((second, first), {"title": "Why 3 phones FAILED | A longer story…"}),
+        ((first, first, fourth), {}),
+        ((third,), {"title": "?!"}),
+    ]
+    new = [changing.upload(*pictures, **fields).text for pictures, fields in requests]
+    known = [changing.upload(*pictures, **fields).text for pictures, fields in requests]
+    with run(changing.lab.settings) as other:
+        # In another order, each answer is made with other caches.
+        others = [other.upload(*pictures, **fields).text for pictures, fields in reversed(requests)]
+    assert all('"thumbnails":[{' in text for text in new)
+    assert known == new
+    assert others == new[::-1]
+
+
+def test_known_pictures_are_scored_while_all_examining_threads_are_busy(changing, draw):
+    pictures, intake = [draw(511), draw(512)], changing.app.state.scorer.intake
+    expected, free = changing.score(*pictures), threading.Event()
+    busy = [intake._examining.submit(free.wait, 60) for _ in range(EXAMINING)]
+    try:
+        files = [("thumbnails", (f"p{n}.jpg", data, "image/jpeg")) for n, data in enumerate(pictures)]
+        title = {"title": expected["thumbnails"][0]["title"]}
+        reply = changing.client.post("/v1/score", data=title, files=files, timeout=20)
+    finally:
+        free.set()
+    assert [thread.result() for thread in busy] == [True] * EXAMINING
+    assert reply.json() == expected
+
+
+@pytest.mark.parametrize("again", ["read again", "another index"])
+def test_known_pictures_are_placed_again_in_an_index_that_is_loaded_later(changing, draw, again):
+    pictures, scorer = [draw(521), draw(522)], changing.app.state.scorer
+    before, lookups = changing.score(*pictures), scorer.caches["placements"].lookups
+    made = lookups["made"]
+    assert changing.score(*pictures) == before
+    assert lookups["made"] == made
+    if again == "read again":
+        assert scorer.releases.forget_indices() == ["tech"]
+        assert changing.score(*pictures) == before
+    else:
+        changing.lab.promote(changing.lab.index("tech", seed=5))
+        after = changing.score(*pictures)
+        assert after["thumbnails"][0]["neighbours"] != before["thumbnails"][0]["neighbours"]
+    assert lookups["made"] == made + 2
