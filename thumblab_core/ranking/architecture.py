@@ -1,6 +1,8 @@
 """The architecture of a ranking model, and its predictions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from thumblab_core.arrays import Float32s
 from thumblab_core.ranking.inputs import VERSION, InputLayout
@@ -42,7 +44,14 @@ class RankerConfig:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for n thumbnails: scores [n] in log views, and engagement [n] from 0 to 1."""
+    """Predictions for n thumbnails: scores [n] in log views, and engagement [n] from 0 to 1.
+
+    The engagement is computed by `absolute_head` at its first use, because many answers do not show it.
+    """
 
     score: Float32s
-    engagement: Float32s
+    absolute_head: Callable[[], Float32s]
+
+    @cached_property
+    def engagement(self) -> Float32s:
+        return self.absolute_head()

@@ -21,6 +21,7 @@ This module computes with numpy, so a process that only predicts does not need P
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,8 @@ class Ranker:
     def predict(self, inputs: Float32s) -> Predictions:
         """Return the predictions for inputs [n, d], without any channel adapter."""
         linear, features = self._linear_and_trunk(inputs)
-        hidden = self._batch_normed("absolute.2", _relu(self._layer("absolute.0", features)))
-        hidden = self._batch_normed("absolute.6", _relu(self._layer("absolute.4", hidden)))
-        engagement = _sigmoid(self._layer("absolute.8", hidden)[:, 0])
-        return Predictions((linear + self._pairwise(features)) * self.weights["unit"], engagement)
+        score = (linear + self._pairwise(features)) * self.weights["unit"]
+        return Predictions(score, partial(self._absolute, features))
 
     def scores(self, inputs: Float32s) -> Float32s:
         """Return the scores [n] of inputs [n, d], without any channel adapter. The other heads are not computed."""
@@ -121,6 +120,11 @@ class Ranker:
     def _pairwise(self, features: Float32s) -> Float32s:
         hidden = _relu(self._layer("pairwise.3", _relu(self._layer("pairwise.0", features))))
         return self._layer("pairwise.6", hidden)[:, 0]
+
+    def _absolute(self, features: Float32s) -> Float32s:
+        hidden = self._batch_normed("absolute.2", _relu(self._layer("absolute.0", features)))
+        hidden = self._batch_normed("absolute.6", _relu(self._layer("absolute.4", hidden)))
+        return _sigmoid(self._layer("absolute.8", hidden)[:, 0])
 
     def _layer(self, name: str, values: Float32s) -> Float32s:
         outputs: Float32s = values @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]

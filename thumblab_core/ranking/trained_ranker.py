@@ -12,7 +12,7 @@ A release has these files:
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -177,8 +177,7 @@ class TrainedRanker:
         predictions = self.model.predict(inputs)
         if adapter is None:
             return predictions
-        score = adapter.adjust(self.model.standardise(inputs), predictions.score)
-        return Predictions(score, predictions.engagement)
+        return replace(predictions, score=adapter.adjust(self.model.standardise(inputs), predictions.score))
 
     @property
     def absolute(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from thumblab_core.arrays import Float32s, Float64s
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.ranking.adapters import Adapter
+from thumblab_core.ranking.architecture import Predictions
 from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -148,7 +149,7 @@ def rank(
                 rank=place,
                 score=_percentile(float(scores[position]), query, ranker),
                 win_probability=chance / len(members) if len(rows) > 1 else None,
-                predicted_engagement=_engagement(float(predictions.engagement[position]), ranker),
+                predicted_engagement=_engagement(predictions, position, ranker),
             )
     winner = names[rows[candidates[places.index(1)][0]]]
     made = Ranking(ranked, unfamiliar, winner, ordered_by=OrderedBy.MODEL, near_identical=near_identical)
@@ -186,9 +187,11 @@ def _percentile(score: float, query: RankingContext, ranker: TrainedRanker) -> f
     return query.adapter.percentile(score)
 
 
-def _engagement(value: float, ranker: TrainedRanker) -> Engagement | None:
-    """Return the predicted engagement, or None if the model has a reason not to show it (`why_no_engagement`)."""
-    return None if ranker.why_no_engagement else Engagement.of(value, ranker.absolute)
+def _engagement(predictions: Predictions, row: int, ranker: TrainedRanker) -> Engagement | None:
+    """Return the engagement in a row of the predictions, or None if the model has a reason not to show it
+    (`why_no_engagement`).
+    """
+    return None if ranker.why_no_engagement else Engagement.of(float(predictions.engagement[row]), ranker.absolute)
 
 
 def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
