@@ -65,7 +65,7 @@ class FrozenModel(BaseModel):
 class StrictModel(FrozenModel):
     """A frozen model for what users send. The error for an unknown field lists the fields that the model has.
 
-    An answer has dozens of nested models. So they are no strict models, whose validation takes twice as long.
+    An answer has dozens of nested models. They are only frozen models, which are validated faster.
     """
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
