@@ -24,6 +24,11 @@ tag to it.
 _FRESH = timedelta(seconds=10)
 """While a report is younger than this time, its run counts as active, and no request is sent to Dagster."""
 
+_STARTING = timedelta(minutes=2)
+"""After the exports were stored, the request may need this time to start the run. Until then, an import without a run
+counts as queued, because another request may already list the import.
+"""
+
 _LOST = "Dagster does not know the run any more; send the exports again"
 _CANCELED = "the run was cancelled in Dagster"
 _SILENT = "the run has ended without a report; see its page in Dagster"
@@ -44,11 +49,12 @@ def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> Ru
 
 
 async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None = None) -> ChannelImportOut:
-    """Return the present state of an import. If its run was started just now, `run_id` is the id of the run.
+    """Return the present state of an import. If its run was started just now, `run_id` is the id of the run. The import
+    then counts as queued, so its sender sees the end of a fast run as a change of the state.
 
     Never raises an error of Dagster. If Dagster does not answer, `reason` says that the progress is not known.
     """
-    report = _report(stored)
+    report = _report(stored) if run_id is None else None
     unknown = None
     if run_id is None and (report is None or (report.state == "running" and not _is_fresh(report))):
         try:
@@ -92,11 +98,13 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
     """Ask Dagster for the state of the run of an import, and return the report of the import. Return None if the run,
-    or its retry, has not begun.
+    or its retry, has not begun or was not started yet.
 
     If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """
     reason = _LOST
+    if found is None and datetime.now(UTC) - stored.facts.created_at < _STARTING:
+        return _report(stored)
     if found is not None:
         if found.state == "queued" or found.may_retry:
             return None

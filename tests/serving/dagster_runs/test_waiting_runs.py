@@ -5,12 +5,14 @@ No daemon runs, so all runs wait, and no failed run is tried again.
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 
+from thumblab_core.channel_imports.report import ImportReport
 from thumblab_core.keys.named_keys import OWN_KEY, NamedKeys
 from thumblab_serving.channels.export_store import ExportStore
 from thumblab_serving.channels.followed_imports import TAG, describe
@@ -105,6 +107,40 @@ def test_an_import_has_not_failed_before_dagster_has_decided_not_to_try_its_run_
 
 def test_an_import_has_failed_if_dagster_never_decides(ask, failed_import):
     stored, _ = failed_import("another key", time.time() - 3600)
+    assert ask(lambda runs: describe(stored, runs)).state == "failed"
+
+
+@pytest.fixture
+def stored_import(settings):
+    """Return a function that stores an import of a key, and returns the import. Dagster has no run of it."""
+    store = ExportStore(settings)
+
+    def make(owner, age=timedelta()):
+        stored, _ = store.add([("a.csv", b"")], owner)
+        stored.folder.write_facts(replace(stored.facts, created_at=stored.facts.created_at - age))
+        return store.find(stored.folder.import_id)
+
+    return make
+
+
+def test_an_import_that_is_listed_before_its_run_is_started_has_not_failed(ask, stored_import):
+    stored = stored_import("a key that lists its imports while it sends exports")
+    assert ask(lambda runs: describe(stored, runs)).state == "queued"
+    assert stored.report() is None, "a later answer must show the report of the run"
+
+
+def test_an_import_whose_run_dagster_has_forgotten_has_failed(ask, stored_import):
+    described = ask(lambda runs: describe(stored_import("a key of old imports", timedelta(hours=1)), runs))
+    assert (described.state, described.reason) == (
+        "failed",
+        "Dagster does not know the run any more; send the exports again",
+    )
+
+
+def test_an_import_that_ended_before_its_request_was_answered_is_answered_as_queued(ask, stored_import):
+    stored = stored_import("a key of a fast run")
+    stored.folder.write_report(ImportReport(state="failed", updated_at=datetime.now(UTC), needs="columns"))
+    assert ask(lambda runs: describe(stored, runs, "the id of the run")).state == "queued"
     assert ask(lambda runs: describe(stored, runs)).state == "failed"
 
 
