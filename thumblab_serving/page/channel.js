@@ -1,7 +1,7 @@
 // The part "My channel": give exports of YouTube Studio, follow the import, and go on to the comparison.
 
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
-import { drawImport, drawKnown } from "./channel_view.js";
+import { asksForColumns, drawImport, drawKnown } from "./channel_view.js";
 import { button, byId, bytes, capital, line, say } from "./dom.js";
 import { sentence, withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
@@ -91,6 +91,7 @@ export function wireChannel(onCompare) {
   document.addEventListener("visibilitychange", () => document.hidden || followOwn());
   byId("compare-for-channel").addEventListener("click", compareForLearnt);
   byId("niche-from-export").addEventListener("click", makeNiche);
+  byId("columns-from-export").addEventListener("click", askForColumns);
   byId("channel-niche").addEventListener("change", () => {
     suggested = false;
     say("channel-niche-why", "");
@@ -100,6 +101,7 @@ export function wireChannel(onCompare) {
 function choose(files) {
   // After an import has ended, or the page was loaded again, the columns may be chosen before the export is given again.
   if (chosen.length > 0) hideColumns();
+  if (!suggested) say("channel-niche-why", "");
   const names = new Set(files.map((file) => file.name));
   // A new file replaces a chosen file of the same name, because it may be a newer export.
   chosen = [...chosen.filter((file) => !names.has(file.name)), ...files];
@@ -250,19 +252,24 @@ function ended(answer) {
     byId("learning-title").focus();
     return;
   }
-  if (answer.needs === "columns" && answer.unrecognised.some(({ found }) => Object.keys(found).length > 0)) {
-    const again = chosen.length > 0 ? "then press the button again." : "choose the export once more, then press the button.";
-    showColumns(answer.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
-  } else if (answer.needs === "name") byId("channel-name").focus();
+  if (asksForColumns(answer)) askForColumns();
+  else if (answer.needs === "name") byId("channel-name").focus();
   else if (answer.needs === "niche") propose(answer.proposal);
   else byId("learning-title").focus();
+}
+
+function askForColumns() {
+  const again = chosen.length > 0 ? "then press the button again." : "choose the export once more, then press the button.";
+  showColumns(current.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
 }
 
 // Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one.
 function propose(proposal) {
   const niche = proposal?.niche ?? null;
   if (niche !== null) suggest(niche);
-  say("channel-niche-why", niche === null ? "" : `Proposed: ${sentence(withoutCommands(proposal.reason))}`);
+  // The message below the form may be outside a phone's screen, so the form says the same in short.
+  const none = proposal ? "No niche is proposed. Choose one, or make a new one below." : "";
+  say("channel-niche-why", niche === null ? none : `Proposed: ${sentence(withoutCommands(proposal.reason))}`);
   byId("channel-niche").focus();
 }
 

@@ -23,7 +23,9 @@ export function drawImport(answer, known, onColumns) {
   byId("learning").dataset.state = state;
   byId("learning-title").textContent = titleOf(answer);
   drawNow(answer, known.hasModel);
-  byId("learning-actions").hidden = !answer.proposal || answer.proposal.niche !== null;
+  byId("niche-from-export").hidden = !answer.proposal || answer.proposal.niche !== null;
+  byId("columns-from-export").hidden = !asksForColumns(answer);
+  byId("learning-actions").hidden = byId("niche-from-export").hidden && byId("columns-from-export").hidden;
   byId("learning-steps").hidden = done || answer.needs === "niche";
   byId("learning-steps").replaceChildren(...shownSteps(answer).map(step));
   byId("learnt").hidden = imported === null;
@@ -40,6 +42,9 @@ export function drawImport(answer, known, onColumns) {
   byId("compare-for-channel").hidden = !done;
   byId("compare-for-channel").className = done && fitted.adapted ? "main" : "quiet";
 }
+
+// Whether the lab did not recognise needed columns, but knows the table from its other columns.
+export const asksForColumns = ({ needs, unrecognised }) => needs === "columns" && unrecognised.some(({ found }) => Object.keys(found).length > 0);
 
 function titleOf({ state, needs, imported, fitted }) {
   if (needs === "niche") return "Which niche is your channel in?";
@@ -61,6 +66,7 @@ const NEEDED = {
   model:
     "Your videos are stored, but the lab has no model yet, and what it learnt from these videos does not pass its checks. More videos help: give an export with more of them, or ask the person who runs the lab to add videos of other channels.",
 };
+const NAME_IT = /name it, for example `columns` [^)]*\)/g; // How a program names a column. A person at the page chooses it.
 const FOR_OPERATORS = ["encoder", "model"]; // The reasons of these failures are for the person who runs the lab.
 
 // Return what to do if the lab does not know the niche of the channel.
@@ -72,7 +78,7 @@ function nicheNeeded({ proposal }) {
 
 function drawNow(answer, hasModel) {
   const { state, reason, needs } = answer;
-  let words = (needs === "niche" ? nicheNeeded(answer) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason) || "The person who runs the lab has to do something"));
+  let words = (needs === "niche" ? nicheNeeded(answer) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason).replaceAll(NAME_IT, "choose it by hand") || "The person who runs the lab has to do something"));
   if (!words && state === "queued") words = "The lab begins in a few seconds.";
   else if (!words && state === "running") words = stepNow(answer, hasModel);
   byId("learning-now").classList.toggle("problem", state === "failed" && needs !== "niche");
@@ -190,7 +196,7 @@ function known({ channel_id, title, niche, videos, newest, in_use, reason, skill
   const item = line("li", "", "panel past");
   const until = newest === null ? "" : `, the newest of ${new Date(newest).toLocaleDateString(undefined, { dateStyle: "medium" })}`;
   const act = button("Compare for it", "quiet", () => onCompare(channel_id, niche));
-  act.setAttribute("aria-label", `Compare for ${title}`);
+  act.setAttribute("aria-label", `Compare for it: ${title}`);
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
   const tooFew = videos < LEAST_VIDEOS;
   if (skill !== null) item.append(line("p", `${skillOf({ adapted: true, videos, skill })} (${percent(skill.low)} to ${percent(skill.high)})`, "soft"));

@@ -14,7 +14,7 @@ import {
 const WIDTH = 640;
 const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const STYLE = `
-:root { color-scheme: light dark; --soft: #5b6569; --line: #d5d1c8; }
+:root { color-scheme: light dark; background: Canvas; --soft: #5b6569; --line: #d5d1c8; }
 @media (prefers-color-scheme: dark) { :root { --soft: #a3adb0; --line: #3a4347; } }
 body { margin: 0 auto; max-width: 70rem; padding: 1.5rem; font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; } dd { margin: 0; } dt, small { color: var(--soft); }

@@ -197,8 +197,8 @@ export const isBest = (one, { packages }) => one.title === packages.best_title &
 // Return where a sub-score lies, in words.
 export function placedIn(sub, niche) {
   if (sub.value === null) return "not measured";
-  if (sub.niche_percentile !== null) return `above ${percent(sub.niche_percentile / 100)} of ${niche}`;
-  return `${Math.round(sub.value * 100)} of 100, not compared with ${niche}`;
+  if (sub.niche_percentile !== null) return `above ${percent(sub.niche_percentile / 100)} of ${nicheName(niche)}`;
+  return `${Math.round(sub.value * 100)} of 100, not compared with ${nicheName(niche)}`;
 }
 
 // Return the facts on a neighbour, in words.

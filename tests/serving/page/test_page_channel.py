@@ -18,6 +18,8 @@ from thumblab_core.channel_imports.report import (
 from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_pipelines.channels.import_report import ImportReporter
+from thumblab_pipelines.owner_ctr.studio_columns import HOW_TO_NAME, UnknownColumnsError
 from thumblab_serving.channels.export_store import ExportStore
 
 NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
@@ -69,7 +71,8 @@ RUNNING = report(
     steps=[ImportStep(name="reading exports", done=1, total=1), ImportStep(name="pictures", done=120, total=300)],
 )
 DONE = report("done", steps=RUNNING.steps, imported=IMPORTED, fitted=FITTED)
-UNRECOGNISED = report("failed", reason="the file lacks columns", needs="columns", unrecognised=[TABLE])
+LACKING = UnknownColumnsError(f"{NAME} lacks the column Impressions. If it is another one, {HOW_TO_NAME}", [])
+UNRECOGNISED = ImportReporter(lambda report: None).failed(LACKING).model_copy(update={"unrecognised": [TABLE]})
 
 
 @pytest.fixture
@@ -175,25 +178,30 @@ def test_the_page_shows_progress_and_results_and_one_click_compares_for_the_chan
     ]
 
 
-def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(browser, service):
+@pytest.fixture
+def known(service):
+    """The ids of two channels that the lab has learnt."""
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
-    for name, niche in (("UCnews", "news"), ("UColder", None)):
+    niches = {"UCnews": "news", "UColder": None}
+    for name, niche in niches.items():
         adapters.publish(ChannelAdapterInfo(name, name, "a model", 9, None, niche=niche), None, 9, [], {})
-    try:
-        chosen = []
-        for name in ("UCnews", "UColder"):
-            browser.open(f"{service.url}/#key={KEY}")
-            browser.evaluate("""(() => { const niche = document.getElementById('niche');
-                niche.value = 'beauty'; niche.dispatchEvent(new Event('change')); })()""")
-            browser.click("nav a[href='#channel']")
-            browser.wait("document.querySelectorAll('#known-channels button').length === 2")
-            browser.click(f"[aria-label='Compare for {name}']")
-            chosen.append(
-                browser.evaluate("[document.getElementById('channel').value, document.getElementById('niche').value]")
-            )
-    finally:
-        for name in ("UCnews", "UColder"):
-            adapters.remove(name)
+    yield list(niches)
+    for name in niches:
+        adapters.remove(name)
+
+
+def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(browser, service, known):
+    chosen = []
+    for name in known:
+        browser.open(f"{service.url}/#key={KEY}")
+        browser.evaluate("""(() => { const niche = document.getElementById('niche');
+            niche.value = 'beauty'; niche.dispatchEvent(new Event('change')); })()""")
+        browser.click("nav a[href='#channel']")
+        browser.wait("document.querySelectorAll('#known-channels button').length === 2")
+        browser.click(f"[aria-label='Compare for it: {name}']")
+        chosen.append(
+            browser.evaluate("[document.getElementById('channel').value, document.getElementById('niche').value]")
+        )
     assert chosen == [["UCnews", "news"], ["UColder", "beauty"]]
 
 
@@ -220,7 +228,10 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     stored = follow()
     end(browser, stored, UNRECOGNISED)
     browser.wait("!document.getElementById('columns').hidden")
-    assert browser.text("#learning-now") == "The file lacks columns."
+    assert (
+        browser.text("#learning-now")
+        == f"{NAME} lacks the column Impressions. If it is another one, choose it by hand."
+    )
     assert focused(browser) == "column-impressions"
     options = browser.texts("#column-impressions option")
     assert options == [
@@ -240,6 +251,16 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     assert chosen == {"impressions": "Seen", "rate": "7"}, (
         "a column name that occurs twice must be replaced by the number of the column"
     )
+
+
+def test_columns_can_still_be_chosen_after_the_page_was_loaded_again(browser, follow):
+    follow(UNRECOGNISED)
+    browser.wait("document.getElementById('learning').dataset.state === 'failed'")
+    assert browser.evaluate("document.getElementById('columns').hidden"), "the focus must not move by itself"
+    browser.click("#columns-from-export")
+    assert not browser.evaluate("document.getElementById('columns').hidden")
+    assert focused(browser) == "column-impressions"
+    assert "choose the export once more" in browser.text("#columns-why")
 
 
 def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_given_again(browser, follow, export):
@@ -275,6 +296,7 @@ def test_an_import_is_followed_again_after_a_new_key_is_given(browser, follow, b
     assert browser.evaluate("document.getElementById('channel-key-field').hidden")
 
 
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, service, follow, export, width, dark):
     scheme(browser, dark)
@@ -287,6 +309,7 @@ def test_axe_finds_nothing_in_my_channel_and_nothing_scrolls_sideways(browser, s
             if last is UNRECOGNISED:
                 browser.wait("!document.getElementById('columns').hidden")
                 browser.evaluate("sessionStorage.removeItem('thumblab-channel-import')")
+        browser.wait("document.querySelectorAll('#known-channels button').length === 2")
         assert violations(browser) == [], what
         assert browser.evaluate("document.documentElement.scrollWidth") <= width, what
         if last is UNRECOGNISED:

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from accessibility import LOOKS, scheme, violations
 from browser import KEY, fill, wait_for
 from PIL import Image
 
@@ -93,3 +94,19 @@ def test_each_export_of_a_drawn_library_says_so(browser, new_lab, run, files, do
         fill(browser, drawn, *files[:2])
         assert DRAWN in save(browser, downloads, "table", ".csv").read_text("utf-8-sig")
         assert DRAWN in save(browser, downloads, "page", ".html").read_text()
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_axe_finds_nothing_in_the_page_to_share_and_nothing_scrolls_sideways(
+    browser, service, files, downloads, width, dark
+):
+    fill(browser, service, *files)
+    path = save(browser, downloads, "page", ".html")
+    browser.call("Page.navigate", url=path.as_uri())
+    browser.wait("document.readyState === 'complete' && document.querySelectorAll('.cards > li').length === 3")
+    scheme(browser, dark)
+    browser.size(width)
+    assert violations(browser) == []
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    browser.size(1280)

@@ -162,6 +162,7 @@ def test_a_lab_that_cannot_propose_says_so_and_a_new_niche_begins_with_words_of_
     page = show(without_niche(NOTHING))
     assert page.text("#learning-now") == f"{EMPTY} Choose the niche yourself, or make a new one."
     assert page.evaluate("document.getElementById('channel-niche').value") == ""
+    assert page.text("#channel-niche-why") == "No niche is proposed. Choose one, or make a new one below."
     page.click("#niche-from-export")
     assert page.evaluate("document.getElementById('niche-searches').value") == "limestone\ndry stone"
     write(page, "name", "stonework")
