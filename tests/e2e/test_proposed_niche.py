@@ -178,7 +178,7 @@ def rank(walk: Walk, channel: str, ideas: Sequence[Path]) -> str:
     browser.wait(f"document.getElementById('channel').value === {json.dumps(channel)}")
     assert focused(browser) == "title"
     browser.choose(*ideas)
-    browser.wait("document.querySelectorAll('#pictures li').length === 3")
+    browser.wait("document.querySelectorAll('#chosen li').length === 3")
     # Until the service has loaded a new model, the page says that nothing can be ranked yet.
     browser.wait("document.getElementById('setup').hidden", 120)
     browser.call("Input.insertText", text="What I learnt in one weekend")
