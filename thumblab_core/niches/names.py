@@ -13,8 +13,9 @@ LARGEST_NICHES = 50
 """Maximum number of niches of a lab. Retired niches are not counted."""
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
-_RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"} | _DEVICES)
-"""Names that already mean something else: the map of all niches, and names that files cannot have on some systems."""
+_RESERVED = frozenset({ALL, "proposals", "con", "prn", "aux", "nul", "none", "null"} | _DEVICES)
+"""Names that already mean something else: the map of all niches, the proposals of the service in
+`POST /api/v1/niches/proposals`, and names that files cannot have on some systems."""
 
 _NAME = re.compile(NICHE_PATTERN.removeprefix("^").removesuffix("$"))
 

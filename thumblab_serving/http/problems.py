@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thumblab_core.niches import UnknownNicheError
@@ -115,9 +115,12 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """Return the methods that the path of a request allows.
 
     The app keeps an included router as one route without methods. So `routes` must contain the router's own routes.
+    A path such as `/niches/proposals` also matches `/niches/{name}`. Only the routes with the fewest parameters count.
     """
-    matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
-    return {method for route in matching for method in getattr(route, "methods", None) or ()}
+    matching = [route for route in routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    fewest = min((len(route.param_convertors) for route in matching), default=0)
+    of_path = [route for route in matching if len(route.param_convertors) == fewest]
+    return {method for route in of_path for method in route.methods or ()}
 
 
 class UnexpectedErrors:

@@ -1,4 +1,4 @@
-"""Make parts of JSON schemas for models in which two fields exclude each other.
+"""Make parts of JSON schemas for models whose fields depend on each other, for example because they exclude each other.
 
 The conditions are under `allOf`, where tools that generate clients ignore them. If the conditions were on the same
 level as `properties`, such tools would make a separate class for each condition. The conditions do not use `not` and
@@ -34,6 +34,11 @@ def exactly_one_of(**types: str | list[str]) -> dict[str, Any]:
         for name, kind in types.items()
     ]
     return {"allOf": [{"anyOf": given}]}
+
+
+def at_least_one(*lists: str) -> dict[str, Any]:
+    """Return a part of a JSON schema in which at least one of the lists is given and not empty."""
+    return {"allOf": [{"anyOf": [{"required": [name], "properties": {name: {"minItems": 1}}} for name in lists]}]}
 
 
 def all_of(*parts: dict[str, Any]) -> dict[str, Any]:

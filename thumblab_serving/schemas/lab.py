@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from pydantic import Field, Strict, StringConstraints, WithJsonSchema
+from pydantic import ConfigDict, Field, Strict, StringConstraints, WithJsonSchema
 
 from thumblab_core.niches import NICHE_PATTERN
 from thumblab_core.niches.niche import (
@@ -14,6 +14,7 @@ from thumblab_core.niches.niche import (
     MOST_SEARCHES,
     REGION_PATTERN,
 )
+from thumblab_serving.schemas.alternatives import at_least_one
 from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 from thumblab_serving.schemas.verdict import SkillOut
 
@@ -198,6 +199,8 @@ MOST_SEEDS = 20
 
 class ProposalRequest(StrictModel):
     """Channels and videos of the lab from which a niche is proposed. At least one channel or video must be given."""
+
+    model_config = ConfigDict(json_schema_extra=at_least_one("channels", "videos"))
 
     channels: list[Annotated[str, StringConstraints(min_length=1, max_length=300)]] = Field(
         default_factory=list, max_length=MOST_SEEDS, description="Ids, @handles or exact titles of channels of the lab."

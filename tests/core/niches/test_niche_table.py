@@ -86,7 +86,7 @@ def test_texts_are_trimmed_and_links_become_handles(engine: Engine, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Cooking", "a b", "../a", "-a", "a/b", "a" * 41, "all", "nul", "kochén", "a\n", "a'"]
+    "name", ["", "Cooking", "a b", "../a", "-a", "a/b", "a" * 41, "all", "proposals", "nul", "kochén", "a\n", "a'"]
 )
 def test_a_name_that_cannot_be_a_folder_a_path_and_a_partition_is_refused(
     engine: Engine, tmp_path: Path, name: str

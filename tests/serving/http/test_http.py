@@ -221,6 +221,8 @@ def test_unknown_paths_and_methods_are_problems(service):
         ("/openapi.json", "GET, HEAD"),
         ("/internal/index-stats", "GET"),
         ("/internal/clear-cache", "POST"),
+        ("/api/v1/niches/proposals", "POST"),
+        ("/api/v1/niches/tech", "PUT"),
     ],
 )
 def test_a_405_names_the_methods_that_the_path_has(service, path, allowed):

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import schemathesis
+from known_video import CHANNEL, VIDEO
 from schemathesis import GenerationMode
 from schemathesis_pictures import drawn_pictures
 
@@ -20,7 +21,6 @@ from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.people.names import clean_name
 from thumblab_serving.schemas.title import visible_title
 
-CHANNEL = "UCBJycsmduvYEL83R_U4JriQ"
 WEBHOOK = "https://webhooks.invalid/done"
 """A URL on the host that the tested service allows."""
 
@@ -152,7 +152,7 @@ def niches_known(body: dict[str, Any]) -> dict[str, Any]:
     return repaired
 
 
-def new_niche(body: dict[str, Any]) -> dict[str, Any]:
+def niche_sources(body: dict[str, Any]) -> dict[str, Any]:
     """Give a niche texts and codes with which the lab can search.
 
     A niche must have a category, a search or a channel. If it has none, add a search.
@@ -167,6 +167,12 @@ def new_niche(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("category_id") is None and not body.get("searches") and not body.get("channels"):
         repaired["searches"] = ["bread"]
     return repaired
+
+
+def proposal(body: dict[str, Any]) -> dict[str, Any]:
+    """Propose a niche from channels and videos that the tested service knows."""
+    known = {"channels": [CHANNEL], "videos": [VIDEO]}
+    return body | {name: values for name, values in known.items() if body.get(name)}
 
 
 def in_order(body: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +234,7 @@ def experiment(body: dict[str, Any]) -> dict[str, Any]:
     if re.fullmatch(r"UC[\w-]{22}", body["channel_id"], re.ASCII) is None:
         repaired["channel_id"] = CHANNEL
     if re.fullmatch(r"[\w-]{11}", body["video_id"], re.ASCII) is None:
-        repaired["video_id"] = "dQw4w9WgXcQ"
+        repaired["video_id"] = VIDEO
     return repaired
 
 
@@ -263,7 +269,9 @@ REPAIRS = {
     "/v1/similar": similar_request,
     "/v1/batches": batch,
     "/v1/experiments": experiment,
-    "/api/v1/niches": new_niche,
+    "/api/v1/niches": niche_sources,
+    "/api/v1/niches/{name}": niche_sources,
+    "/api/v1/niches/proposals": proposal,
     "/api/v1/faces/clusters/{cluster_id}/label": label,
 }
 """For each path, the function that repairs a valid JSON body of a request to this path."""
