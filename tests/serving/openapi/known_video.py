@@ -8,7 +8,8 @@ from sqlalchemy import create_engine, insert
 from thumblab_core.database.tables import channels, embeddings, videos
 
 CHANNEL = "UCBJycsmduvYEL83R_U4JriQ"
-VIDEO = "dQw4w9WgXcQ"
+VIDEO = "known-video"
+"""An id that is not an example in the OpenAPI document, because the video has no vector of its picture."""
 
 
 def store_video(database_url: str, encoder: str) -> None:

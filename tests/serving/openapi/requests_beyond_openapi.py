@@ -234,7 +234,7 @@ def experiment(body: dict[str, Any]) -> dict[str, Any]:
     if re.fullmatch(r"UC[\w-]{22}", body["channel_id"], re.ASCII) is None:
         repaired["channel_id"] = CHANNEL
     if re.fullmatch(r"[\w-]{11}", body["video_id"], re.ASCII) is None:
-        repaired["video_id"] = VIDEO
+        repaired["video_id"] = "dQw4w9WgXcQ"
     return repaired
 
 
