@@ -21,7 +21,7 @@ from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.features.hashed_titles import hashed
 from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
-from thumblab_pipelines.training.cross_fitting import runs_in_time
+from thumblab_pipelines.training.cross_fitting import folds_in_time
 from thumblab_pipelines.training.linear import TITLE_PENALTIES, best_penalty, fit_ridge
 from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
@@ -171,8 +171,8 @@ class LabTitles:
         return np.concatenate([ranker.standardise(block) @ line for block in blocks]).astype(np.float64), ranker
 
     def _chosen(self, inputs: Float32s, above: Floats, rows: Rows) -> float:
-        run = runs_in_time(self._panel.channel[rows].astype(str))
-        return best_penalty(inputs, above[rows], run, TITLE_PENALTIES)
+        fold = folds_in_time(self._panel.channel[rows].astype(str))
+        return best_penalty(inputs, above[rows], fold, TITLE_PENALTIES)
 
 
 def _slope(scores: Floats, above: Floats, channel: Rows) -> float:

@@ -5,8 +5,8 @@ context also includes the hour and the weekday of the publication, and the views
 similar titles. From the context, a model predicts the log views of the video minus the trend of its channel. The
 residual is the true value minus the prediction. The residual is the part of the views that the picture may have caused.
 
-The prediction is cross-fitted [1]_. Each channel's videos are sorted by time and divided into five groups. Each group
-is predicted by a model that was fitted to the other four groups. The context's model consists of a ridge regression for
+The prediction is cross-fitted [1]_. Each channel's videos are sorted by time and divided into five folds. Each fold
+is predicted by a model that was fitted to the other four folds. The context's model consists of a ridge regression for
 all channels, and of channel adapters like the adapters of the ranking model. The context's model has no network, and
 does not use pictures.
 
@@ -27,7 +27,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.statistics.mixed_rows import BLOCK, MixedRows
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, scores_from_others
-from thumblab_pipelines.training.cross_fitting import ridges_without_runs, runs_in_time
+from thumblab_pipelines.training.cross_fitting import folds_in_time, ridges_without_folds
 from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class Context:
         inside[chosen] = True
         target = np.asarray(above_trend(channel, publication_days(videos), videos.target, inside), np.float64)
         features = context_features(data, chosen)
-        run = runs_in_time(channel[chosen])
-        sample = best_penalty(features.take(chosen), target[chosen], run, CONTEXT_PENALTIES)
-        fitted = ridges_without_runs(features.take(chosen), target[chosen][:, None], run, sample / _UNDERSMOOTHING)
+        fold = folds_in_time(channel[chosen])
+        sample = best_penalty(features.take(chosen), target[chosen], fold, CONTEXT_PENALTIES)
+        fitted = ridges_without_folds(features.take(chosen), target[chosen][:, None], fold, sample / _UNDERSMOOTHING)
         # All regressions predict one block before the next block is read. So each block has to be made dense only once.
         linear = features.mapped(
             lambda block: np.hstack([ridge.predict(block) for _, ridge in fitted] or [block[:, :0]])

@@ -8,7 +8,7 @@ therefore estimated in two steps. This method is known as *partialling out* [1]_
 
     1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
        publication). Residuals are the values minus the predictions. The predictions are cross-fitted: each channel's
-       videos are sorted by time and divided into five groups, and each group is predicted from the other four groups.
+       videos are sorted by time and divided into five folds, and each fold is predicted from the other four folds.
     2. Fit a ridge regression of the residual views on the residual columns. The regression on residuals gives the
        weights of the picture part.
 
@@ -16,7 +16,7 @@ The picture part consists of the picture's vector, and of features for the agree
 the title. The title part is then fitted by a ridge regression to the views minus the prediction of the picture part.
 
 Each of the three regressions (on the context, the picture part and the title part) has its own penalty. The penalty is
-chosen by the smallest squared error in cross-validation over the same five groups, inside the training part.
+chosen by the smallest squared error in cross-validation over the same five folds, inside the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.sums import Sums
-from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
+from thumblab_pipelines.training.cross_fitting import folds_in_time, held_out_predictions, residuals
 
 CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
 _PICTURE_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
@@ -106,19 +106,19 @@ def fit_line(
     penalty draws the title part towards these weights, instead of towards 0.
     """
     y = np.asarray(target, np.float64)
-    run = runs_in_time(inputs.channel)
-    context = best_penalty(inputs.context, y, run, CONTEXT_PENALTIES)
+    fold = folds_in_time(inputs.channel)
+    context = best_penalty(inputs.context, y, fold, CONTEXT_PENALTIES)
     views, pictures = y, inputs.picture
     if partialled:
         both = MixedRows((y[:, None], inputs.picture))
-        left_over = residuals(both, inputs.context, run, context)
+        left_over = residuals(both, inputs.context, fold, context)
         views, pictures = left_over[:, 0].astype(np.float64), left_over[:, 1:]
-    picture = best_penalty(pictures, views, run, _PICTURE_PENALTIES)
+    picture = best_penalty(pictures, views, fold, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
     titles = MixedRows.of(inputs.title)
     start = np.zeros(titles.width) if title_start is None else np.asarray(title_start, np.float64)
     left = y - inputs.picture @ of_picture - titles.mapped(lambda block: block @ start)
-    title = best_penalty(titles, left, run, TITLE_PENALTIES)
+    title = best_penalty(titles, left, fold, TITLE_PENALTIES)
     of_title = start + fit_ridge(titles, left, title)
     parameters = LineParameters(context, picture, title, partialled)
     return Line(of_picture, np.asarray(of_title, np.float64), parameters)
@@ -138,19 +138,19 @@ def fit_ridge(inputs: Floats | MixedRows, target: Floats, penalty: float) -> Flo
     return Sums.of(rows, np.asarray(target, np.float64)[:, None]).ridge(penalty)[:, 0].astype(np.float32)
 
 
-def best_penalty(inputs: Floats | MixedRows, target: Floats, run: Rows, penalties: Sequence[float]) -> float:
+def best_penalty(inputs: Floats | MixedRows, target: Floats, fold: Rows, penalties: Sequence[float]) -> float:
     """Return the penalty with which the inputs [n, d] predict the target [n] best, by cross-validation.
 
-    `run` [n]: the number of the group of each row (see `runs_in_time`). Each group is predicted from the other groups.
-    The best penalty has the smallest mean squared error. If all rows are in one group, nothing can be predicted, and
+    `fold` [n]: the fold of each row (see `folds_in_time`). Each fold is predicted from the other folds.
+    The best penalty has the smallest mean squared error. If all rows are in one fold, nothing can be predicted, and
     the largest penalty is returned.
     """
     rows = _sample_of(len(target))
-    if len(np.unique(run[rows])) < 2:
+    if len(np.unique(fold[rows])) < 2:
         return penalties[-1]
     y = np.asarray(target, np.float64)[rows]
     y = y - y.mean()
-    errors = ((y - held_out_predictions(inputs[rows], y, run[rows], penalties)) ** 2).mean(axis=1)
+    errors = ((y - held_out_predictions(inputs[rows], y, fold[rows], penalties)) ** 2).mean(axis=1)
     return penalties[int(np.argmin(errors))]
 
 

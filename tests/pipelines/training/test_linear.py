@@ -15,7 +15,7 @@ import pytest
 
 from thumblab_core.arrays import Float32s, Float64s, Rows
 from thumblab_pipelines.training import linear
-from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
+from thumblab_pipelines.training.cross_fitting import folds_in_time, held_out_predictions, residuals
 from thumblab_pipelines.training.linear import (
     _PICTURE_PENALTIES,
     CONTEXT_PENALTIES,
@@ -89,17 +89,17 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
     """Compare the results with ridge regressions that the test computes.
 
-    The videos of each channel, in order of time, are divided into five groups, called runs. Each regression is fitted
-    to the videos of four runs. With 200 columns, the table has more columns than rows.
+    The videos of each channel, in order of time, are divided into five folds. Each regression is fitted
+    to the videos of four folds. With 200 columns, the table has more columns than rows.
     """
     random = np.random.default_rng(1)
     x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))
-    run = runs_in_time(np.repeat(["a", "b"], 30))
+    fold = folds_in_time(np.repeat(["a", "b"], 30))
     centred = (x - x.mean(axis=0)).astype(np.float64)
-    predicted = held_out_predictions(x, y[:, 0], run, (1.0, 30.0))
-    left = residuals(y, x, run, 4.0)
+    predicted = held_out_predictions(x, y[:, 0], fold, (1.0, 30.0))
+    left = residuals(y, x, fold, 4.0)
     for number in range(5):
-        out, known = run == number, run != number
+        out, known = fold == number, fold != number
         for row, penalty in enumerate((1.0, 30.0)):
             seen = centred[known]
             weights = np.linalg.solve(seen.T @ seen + penalty * np.eye(columns), seen.T @ y[known, 0])
@@ -111,20 +111,20 @@ def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_othe
 
 
 def test_a_run_is_never_predicted_from_its_own_views() -> None:
-    """Change the views of the first five of each channel's 25 videos. Five successive videos form a *run*.
+    """Change the views of the first five of each channel's 25 videos. Five successive videos form a *fold*.
 
     The predictions for the changed videos must stay the same. The predictions for the other videos must change.
     """
     rows = planted(videos=25)
-    run = runs_in_time(rows.inputs.channel)
+    fold = folds_in_time(rows.inputs.channel)
     first = np.arange(len(rows.target)) % 25 < 5
-    np.testing.assert_array_equal(run == 0, first)
+    np.testing.assert_array_equal(fold == 0, first)
     changed = np.where(first, 7 - 3 * rows.target, rows.target)
     context = rows.inputs.context
-    before, after = (held_out_predictions(context, target, run, (3.0,))[0] for target in (rows.target, changed))
+    before, after = (held_out_predictions(context, target, fold, (3.0,))[0] for target in (rows.target, changed))
     np.testing.assert_array_equal(before[first], after[first])
     assert not np.allclose(before[~first], after[~first])
-    predicted = [target - residuals(target[:, None], context, run, 3.0)[:, 0] for target in (rows.target, changed)]
+    predicted = [target - residuals(target[:, None], context, fold, 3.0)[:, 0] for target in (rows.target, changed)]
     np.testing.assert_allclose(predicted[0][first], predicted[1][first], atol=1e-4)
     assert not np.allclose(predicted[0][~first], predicted[1][~first], atol=1e-2)
 
@@ -223,8 +223,8 @@ def test_clear_data_gets_lower_penalties_than_noisy_data() -> None:
 
 def test_each_penalty_is_the_one_with_the_smallest_held_out_error() -> None:
     rows = planted(noise=2.0)
-    run, y = runs_in_time(rows.inputs.channel), rows.target - rows.target.mean()
-    predicted = held_out_predictions(rows.inputs.context, y, run, CONTEXT_PENALTIES)
+    fold, y = folds_in_time(rows.inputs.channel), rows.target - rows.target.mean()
+    predicted = held_out_predictions(rows.inputs.context, y, fold, CONTEXT_PENALTIES)
     errors = ((y - predicted) ** 2).mean(axis=1)
     assert len(set(errors.round(6))) == len(CONTEXT_PENALTIES)
     assert rows.fit().parameters.context == CONTEXT_PENALTIES[int(np.argmin(errors))]
@@ -242,9 +242,9 @@ def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.Mon
     rows, sizes = planted(), []
     whole = rows.fit()
 
-    def record(inputs: Float32s, target: Float64s, run: Rows, penalties: Sequence[float]) -> Float64s:
+    def record(inputs: Float32s, target: Float64s, fold: Rows, penalties: Sequence[float]) -> Float64s:
         sizes.append(len(target))
-        return held_out_predictions(inputs, target, run, penalties)
+        return held_out_predictions(inputs, target, fold, penalties)
 
     monkeypatch.setattr(linear, "held_out_predictions", record)
     monkeypatch.setattr(linear, "_ROWS", 240)
