@@ -7,6 +7,7 @@ On some shared disks, a host does not see the locks of another host. `up` theref
 into the record, and writes a heartbeat, see `heartbeat.py`.
 """
 
+import errno
 import fcntl
 import json
 import threading
@@ -62,10 +63,13 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         finally:
             ended.set()
             heart.join(2 * BEAT_SECONDS)
-            # An empty record shows that this lab has stopped, so the next start does not watch the heartbeat. On a file
-            # system that has become read-only the record stays, and the next start watches.
-            with suppress(OSError):
+            # An empty record shows that this lab has stopped, so a start on another host does not watch the heartbeat.
+            # On a file system that has become read-only the record stays, and such a start watches.
+            try:
                 record.truncate(0)
+            except OSError as error:
+                if error.errno != errno.EROFS:
+                    raise
 
 
 def _beat_until(path: Path, ended: threading.Event) -> None:

@@ -49,15 +49,22 @@ def daemon(examined: Examined) -> Iterator[Finding]:
     try:
         statuses = _state(examined)["instance"]["daemonHealth"]["allDaemonStatuses"]
     except LabError as problem:
-        yield error(
-            str(problem), f"{examined.up('logs dagster')} says why; `{examined.up()}` restarts Dagster by itself"
-        )
+        yield error(str(problem), _mend(examined, problem))
         return
     dead = sorted(status["daemonType"] for status in statuses if status["required"] and not status["healthy"])
     if dead:
         yield error(f"Dagster's daemon sends no heartbeat ({', '.join(dead)}), so no run starts", restart)
     else:
         yield fine(f"{len(statuses)} parts, all alive")
+
+
+def _mend(examined: Examined, problem: LabError) -> str:
+    from thumblab_serving.dagster_runs.graphql import FailingDagsterError
+
+    says_why = f"{examined.up('logs dagster')} says why"
+    if isinstance(problem, FailingDagsterError):
+        return f"{says_why}; first mend what the checks folder and database report"
+    return f"{says_why}; `{examined.up()}` restarts Dagster by itself"
 
 
 def schedules(examined: Examined) -> Iterator[Finding]:

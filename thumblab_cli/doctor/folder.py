@@ -36,8 +36,11 @@ def folder(examined: Examined) -> Iterator[Finding]:
 
 def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
     try:
-        # Create a file as a test, because the permission bits do not show a read-only file system.
-        tempfile.TemporaryFile(dir=place).close()
+        # Write a file as a test, because the permission bits show neither a read-only nor a full file system.
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(4_096))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as problem:
         mend = f"sudo chown -R {os.geteuid()} {place}"
         if problem.errno == errno.EROFS:

@@ -60,7 +60,7 @@ def release(home: Path, force: bool) -> bool:
     """
     with owner.locked(home, "start.lock"):
         owner.refuse_other(home)
-        (home / "keep").unlink(missing_ok=True)
+        owner.remove(home / "keep")
         if watcher.in_use(home) and not force:
             _ensure_watched(home)
             return False

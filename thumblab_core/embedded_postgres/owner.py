@@ -142,7 +142,7 @@ def _put_first(temporary: Path, record: Path) -> None:
 
 def remove_record(home: Path) -> None:
     """Remove the record of the host that ran the server. Call this only after the server has ended."""
-    (home / _RECORD).unlink(missing_ok=True)
+    remove(home / _RECORD)
 
 
 def take_over(home: Path) -> Host | None:
@@ -239,6 +239,24 @@ def open_file(home: Path, name: str) -> int:
         owner = home.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
     return descriptor
+
+
+def remove(file: Path) -> None:
+    """Remove a file. If its file system is read-only, the file stays."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+
+
+def is_read_only(home: Path) -> bool:
+    """Return whether the file system of `home` is read-only, for example since an error of the disk."""
+    try:
+        os.close(os.open(home / "start.lock", os.O_RDWR | os.O_NOFOLLOW))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 @contextmanager

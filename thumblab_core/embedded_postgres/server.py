@@ -98,9 +98,9 @@ def folder_errors(settings: Settings) -> Iterator[None]:
             ) from error
         if error.errno == errno.EROFS:
             raise LabError(
-                f"The embedded database cannot be used, because the file system of {settings.data_dir} is read-only. "
-                "Mount it for writing; the database then starts with all of its data. If nobody mounted it read-only, "
-                "its disk may be failing: see the messages of the kernel (dmesg)."
+                f"The embedded database cannot be used, because {error.filename or settings.data_dir} is on a read-only "
+                "file system. Mount it for writing; the database then starts with all of its data. If nobody mounted it "
+                "read-only, its disk may be failing: see the messages of the kernel (dmesg)."
             ) from error
         raise LabError(
             f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "

@@ -16,7 +16,6 @@ the cluster over, the watcher kills the server of this host, because two servers
 that the watcher process needs little memory.
 """
 
-import errno
 import hashlib
 import os
 import signal
@@ -121,13 +120,9 @@ def stop(home: Path) -> bool:
             break
     else:
         return False
-    try:
-        for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
-            leftover.unlink(missing_ok=True)
-        owner.remove_record(home)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
+    for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
+        owner.remove(leftover)
+    owner.remove_record(home)
     return True
 
 
@@ -153,7 +148,9 @@ def show_life(home: Path) -> None:
 
 
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server and `home` has no file `keep`. Then stop the server, and return."""
+    """Wait until no process uses the server and `home` has no file `keep`, or is read-only. Then stop the server, and
+    return.
+    """
     threading.Thread(target=show_life, args=(home,), daemon=True).start()
     while True:
         with locked(home, "users.lock"):
@@ -163,7 +160,9 @@ def watch(home: Path, watch_lock: int) -> None:
             # start.lock first.
             if in_use(home):
                 continue
-            if not (home / "keep").exists():
+            # A server on a read-only disk can store nothing, and nobody can mount the disk again while it runs. So it
+            # is stopped, although `keep` cannot be removed.
+            if not (home / "keep").exists() or owner.is_read_only(home):
                 stop(home)
                 # Release watch.lock before start.lock. So the next process that gets start.lock finds watch.lock free,
                 # and starts a new watcher.

@@ -13,9 +13,13 @@ LARGEST_NICHES = 50
 """Maximum number of niches of a lab. Retired niches are not counted."""
 
 _DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
-_RESERVED = frozenset({ALL, "proposals", "con", "prn", "aux", "nul", "none", "null"} | _DEVICES)
-"""Names that already mean something else: the map of all niches, the proposals of the service in
-`POST /api/v1/niches/proposals`, and names that files cannot have on some systems."""
+_RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"} | _DEVICES)
+"""Names that already mean something else: the map of all niches, and names that files cannot have on some systems."""
+
+_PATHS = frozenset({"proposals"})
+"""Names that a new niche cannot have, because they are paths of the service (`POST /api/v1/niches/proposals`). A lab that
+had a niche with such a name before keeps it.
+"""
 
 _NAME = re.compile(NICHE_PATTERN.removeprefix("^").removesuffix("$"))
 
@@ -44,4 +48,15 @@ def check_name(text: str) -> None:
             "with a letter or a digit"
         )
     if text in _RESERVED:
-        raise LabError(f"{text!r} cannot be the name of a niche, because the lab uses this word; choose another name")
+        raise LabError(_taken(text))
+
+
+def check_new_name(text: str) -> None:
+    """Raise `LabError` if a new niche cannot have this name."""
+    check_name(text)
+    if text in _PATHS:
+        raise LabError(_taken(text))
+
+
+def _taken(text: str) -> str:
+    return f"{text!r} cannot be the name of a niche, because the lab uses this word; choose another name"

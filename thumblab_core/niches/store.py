@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, te
 
 from thumblab_core.database.tables import niches
 from thumblab_core.errors import LabError
-from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError
+from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError, check_new_name
 from thumblab_core.niches.niche import Niche, checked, described
 from thumblab_core.niches.niche_file import NICHE_FILE, read_names, read_restored, write_names
 
@@ -76,6 +76,7 @@ def require_new(connection: Connection, niche: Niche) -> Niche:
     No other niche is added until the transaction of `connection` ends.
     """
     niche = checked(niche)
+    check_new_name(niche.name)
     _lock(connection)
     known = connection.execute(select(niches.c.retired_at).where(niches.c.name == niche.name)).one_or_none()
     if known is not None:

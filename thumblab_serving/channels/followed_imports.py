@@ -103,7 +103,8 @@ async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport
     If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """
     reason = _LOST
-    if found is None and datetime.now(UTC) - stored.facts.created_at < _STARTING:
+    # An import that was stored "in the future", before the clock was set back, is not being started any more.
+    if found is None and timedelta() <= datetime.now(UTC) - stored.facts.created_at < _STARTING:
         return _report(stored)
     if found is not None:
         if found.state == "queued" or found.may_retry:

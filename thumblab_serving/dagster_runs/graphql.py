@@ -35,6 +35,10 @@ class NoDagsterError(DagsterError):
     transient = True
 
 
+class FailingDagsterError(NoDagsterError):
+    """The error that is raised if Dagster runs, but fails to answer, for example because its database is away."""
+
+
 class DagsterGraphql:
     """A client for the GraphQL interface. All its methods must run in one event loop. Close it after use."""
 
@@ -62,7 +66,8 @@ class DagsterGraphql:
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the data of Dagster's answer.
 
-        Raises `NoDagsterError` if Dagster does not answer, and `DagsterError` if Dagster refuses the query.
+        Raises `NoDagsterError` if Dagster does not answer, `FailingDagsterError` if it answers with an error of its own,
+        and `DagsterError` if it refuses the query.
         """
         address = self.address
         if address is None:
@@ -104,7 +109,7 @@ def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
         if isinstance(errors, list) and any(isinstance(error, dict) and error.get("path") for error in errors):
             # Dagster began to answer the query, so it understands it. The message is left out, because it may quote
             # the address of Dagster's database.
-            raise NoDagsterError("Dagster fails to answer, as it does without its database; its log says why")
+            raise FailingDagsterError("Dagster runs but fails to answer, as it does without its database")
         if errors:
             raise DagsterError("Dagster does not understand the query; the service and Dagster differ in version")
         raise NoDagsterError(f"Dagster gives no usable answer (status {status})")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from thumblab_serving.dagster_runs.following import FollowedRun, GoneError, follow, start
-from thumblab_serving.dagster_runs.graphql import DagsterError, NoDagsterError
+from thumblab_serving.dagster_runs.graphql import DagsterError, FailingDagsterError, NoDagsterError
 from thumblab_serving.dagster_runs.runs import DagsterRuns, FullQueueError, Outcome, RunRequest
 from thumblab_serving.http.lab_requests import documentation
 from thumblab_serving.http.problems import Problem, error_responses
@@ -74,6 +74,8 @@ def explained() -> Iterator[None]:
         raise ClientDisconnect from None
     except FullQueueError as error:
         kind, wait_s, detail = "too-many-runs", "60", f"{error}; send the request again when they have ended"
+    except FailingDagsterError as error:
+        detail = f"{error}; `thumblab doctor` says what is wrong"
     except NoDagsterError as error:
         detail = f"{error}; start the lab with `thumblab up`, or set THUMBLAB_DAGSTER_URL to the address of its Dagster"
     except DagsterError as error:

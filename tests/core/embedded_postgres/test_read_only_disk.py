@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_processes import USE, python, remove, running, soon, sql, user
+from server_processes import KEEP, USE, finish, python, remove, running, soon, sql, user
 
+from thumblab_core.embedded_postgres import server
 from thumblab_core.running import Running, announced, running_lab
+from thumblab_core.settings import Settings
 
 pytestmark = [
     pytest.mark.slow,
@@ -64,7 +66,8 @@ def test_a_database_on_a_disk_that_became_read_only_says_so_and_has_all_its_rows
         fail(folder)
     assert soon(lambda: not running(data_dir), 60), "nothing may hold the disk, or nobody could mount it again"
     _, complaint = python(data_dir, USE).communicate(timeout=180)
-    assert f"the file system of {data_dir} is read-only. Mount it for writing" in complaint
+    assert f"{data_dir}/postgres" in complaint
+    assert "is on a read-only file system. Mount it for writing" in complaint
     assert soon(lambda: subprocess.run(["umount", folder], capture_output=True).returncode == 0)
     mount()
     with user(data_dir):
@@ -83,3 +86,18 @@ def test_a_lab_on_a_disk_that_became_read_only_ends_and_starts_again_on_the_mend
     mount()
     with announced(folder, servers):
         assert running_lab(folder) == servers
+
+
+@pytest.mark.parametrize("by_a_person", [True, False])
+def test_a_kept_server_on_a_disk_that_became_read_only_can_be_stopped_and_stops_by_itself(
+    folder: Path, mount: Callable[[], None], by_a_person: bool
+) -> None:
+    mount()
+    data_dir = folder / "lab"
+    assert finish(python(data_dir, KEEP)) == ""
+    if by_a_person:  # The watcher may take some seconds, so the person is usually faster.
+        fail(folder)
+        assert server.stop(Settings(data_dir=data_dir), force=True)
+    else:
+        fail(folder)
+    assert soon(lambda: not running(data_dir), 60), "a kept server holds the disk, so nobody can mount it again"

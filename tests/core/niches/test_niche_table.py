@@ -96,6 +96,19 @@ def test_a_name_that_cannot_be_a_folder_a_path_and_a_partition_is_refused(
     assert niche_names(engine) == DEFAULT_NAMES
 
 
+def test_a_niche_whose_name_became_a_path_of_the_service_stays_and_can_be_changed(
+    engine: Engine, tmp_path: Path
+) -> None:
+    add_niche(engine, tmp_path, COOKING)
+    with engine.begin() as connection:  # As a version of the lab stored it that did not reserve the name yet.
+        connection.execute(text("UPDATE niches SET name = 'proposals' WHERE name = 'cooking'"))
+    write_niche_file(engine, tmp_path)
+    assert in_file(tmp_path) == (*DEFAULT_NAMES, "proposals")
+    with engine.connect() as connection:
+        stored = niche_named(connection, "proposals")
+    assert edit_niche(engine, replace(stored, searches=("recipe",))).searches == ("recipe",)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

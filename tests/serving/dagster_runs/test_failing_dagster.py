@@ -11,6 +11,8 @@ import pytest
 
 from thumblab_core.settings import Settings
 from thumblab_serving.dagster_runs.graphql import DagsterError, DagsterGraphql, NoDagsterError
+from thumblab_serving.http.problems import Problem
+from thumblab_serving.routes.requested_runs import explained
 
 WITHOUT_DATABASE = {
     "message": "could not connect to postgresql://lab:secret@db/dagster",
@@ -65,6 +67,13 @@ def test_a_dagster_without_its_database_is_not_called_another_version(answer: An
     with pytest.raises(NoDagsterError, match="fails to answer") as raised:
         asked(answer({"data": None, "errors": [WITHOUT_DATABASE]}))
     assert "secret" not in str(raised.value)
+
+
+def test_who_asks_for_a_run_is_not_told_to_start_a_dagster_that_runs(answer: Any) -> None:
+    with pytest.raises(Problem) as raised, explained():
+        asked(answer({"data": None, "errors": [WITHOUT_DATABASE]}))
+    assert raised.value.detail.endswith("without its database; `thumblab doctor` says what is wrong")
+    assert raised.value.status_code == 503
 
 
 def test_a_dagster_that_does_not_know_a_field_is_called_another_version(answer: Any) -> None:

@@ -14,7 +14,7 @@ quota_ledger = Table(
         Integer,
         nullable=False,
         server_default="0",
-        comment="the quota that was spent; it is counted before each call",
+        comment="the quota that runs have reserved, each call before it is made",
     ),
     Column(
         "exhausted_at",

@@ -607,7 +607,12 @@ COMMENTS: tuple[tuple[str, str | None, str, str], ...] = (
         "when YouTube refused a call because the quota was spent, whatever the lab had counted",
         "when YouTube refused a call because the quota was spent, even if the lab had counted fewer calls",
     ),
-    ("quota_ledger", "spent", "reserved before each call", "the quota that was spent; it is counted before each call"),
+    (
+        "quota_ledger",
+        "spent",
+        "reserved before each call",
+        "the quota that runs have reserved, each call before it is made",
+    ),
     (
         "reach_reports",
         "created_at",
