@@ -26,6 +26,12 @@ Answers = list[str] | Callable[[], list[str]]
 """The addresses of a name, or a function that returns them at each look-up."""
 
 
+def _usage_of_authority() -> x509.KeyUsage:
+    uses = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    others = dict.fromkeys((*uses, "encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **others)
+
+
 class Authority:
     """A certificate authority. `certificates` is the file that a client has to trust."""
 
@@ -33,7 +39,12 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
-        own = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, None), critical=True)
+        own = (
+            self._builder(self._name, self._key)
+            .add_extension(x509.BasicConstraints(True, None), critical=True)
+            .add_extension(_usage_of_authority(), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+        )
         self.certificates = folder / "authority.pem"
         signed = own.sign(self._key, hashes.SHA256())
         self.certificates.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
@@ -57,8 +68,11 @@ class Authority:
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
+        # Python 3.13 refuses a certificate that does not identify the key of its authority.
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
+            .add_extension(identifier, critical=False)
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())

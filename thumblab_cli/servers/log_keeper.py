@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
@@ -23,7 +24,11 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 class _LogFile(RotatingFileHandler):
     def handleError(self, _: LogRecord) -> None:  # noqa: N802  the name is that of the library
-        """Ignore errors of logging, because the script has no other place to report them."""
+        """Ignore errors of logging, because the script has no other place to report them. Close the file, and lose the
+        lines in its buffer. Otherwise Python 3.13 would report the same error again at the end of the script.
+        """
+        with suppress(OSError):
+            self.close()
 
 
 def lines(descriptor: int) -> Iterator[str]:

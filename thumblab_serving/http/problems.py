@@ -46,6 +46,11 @@ class Problem(HTTPException):
         self.kind = kind
 
 
+def phrase(status: HTTPStatus) -> str:
+    """Return the name that RFC 9110 gives to a status. Before Python 3.13, `HTTPStatus` has two older names."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status, status.phrase)
+
+
 def response(error: HTTPException) -> JSONResponse:
     """Return the answer for an HTTP error.
 
@@ -55,7 +60,7 @@ def response(error: HTTPException) -> JSONResponse:
     kind = error.kind if isinstance(error, Problem) else None
     body = {
         "type": f"urn:thumblab:{kind}" if kind else "about:blank",
-        "title": kind.replace("-", " ").capitalize() if kind else HTTPStatus(error.status_code).phrase,
+        "title": kind.replace("-", " ").capitalize() if kind else phrase(HTTPStatus(error.status_code)),
         "status": error.status_code,
         # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may contain a lone
         # surrogate. UTF-8 cannot encode a lone surrogate, so replace it.
@@ -166,7 +171,7 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _error_response(status: HTTPStatus) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemOut"}
-    described: dict[str, Any] = {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+    described: dict[str, Any] = {"description": phrase(status), "content": {MEDIA_TYPE: {"schema": schema}}}
     if status in _HEADERS:
         name, description, kind = _HEADERS[status]
         described["headers"] = {name: {"description": description, "required": True, "schema": {"type": kind}}}

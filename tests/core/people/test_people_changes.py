@@ -153,14 +153,14 @@ def test_two_faces_of_one_picture_never_get_into_one_cluster(connection: Connect
     (other,) = detect(connection, picture("other"))
     one, two = group(connection, [left], [right, other])
     before = said(connection)
-    with pytest.raises(FaceConflictError, match="of one picture"):
+    with pytest.raises(FaceConflictError, match="are in one picture"):
         merge(connection, one, two)
-    with pytest.raises(FaceConflictError, match="of one picture"):
+    with pytest.raises(FaceConflictError, match="are in one picture"):
         move(connection, [left, right])
     label(connection, two, "Ada")
     with pytest.raises(FaceConflictError, match="a person put the face"):
         move(connection, [left], two)
-    with pytest.raises(FaceConflictError, match="of one picture"):
+    with pytest.raises(FaceConflictError, match="are in one picture"):
         label(connection, one, "Ada")
     undo(connection)
     assert said(connection) == before

@@ -171,7 +171,7 @@ def test_a_picture_is_measured_once_for_all_titles(service, draw, monkeypatch):
 def test_openapi_describes_the_evidence_and_the_niche_percentile(service):
     schemas = json.loads(httpx.get(f"{service.url}/openapi.json").text)["components"]["schemas"]
     assert set(schemas["EvidenceOut"]["properties"]) >= {"texts", "faces", "subject", "badge", "saliency", "missing"}
-    assert "below the value" in schemas["SubScoreOut"]["properties"]["niche_percentile"]["description"]
+    assert "lower value" in schemas["SubScoreOut"]["properties"]["niche_percentile"]["description"]
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 320), (320, 32), (2000, 200), (3840, 2160)])

@@ -88,7 +88,7 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
     assert [len(card) for card in rows] == [6, 6, 6]
     for card in rows:
         assert all(reason.endswith(".") for _, _, reason in card)
-        assert all(("of tech" in place) == ("unmeasured" not in kind) for kind, place, _ in card)
+        assert all(("of Tech" in place) == ("unmeasured" not in kind) for kind, place, _ in card)
         assert all(reason.count(".") >= 2 for kind, _, reason in card if "weak" in kind)
     assert browser.evaluate("document.querySelectorAll('.bar.placed').length") == 15
 
@@ -149,7 +149,7 @@ def test_the_bar_of_a_sub_score_has_the_length_of_its_percentage(browser, servic
         .map(n => [n.querySelector('.sub-value').textContent, n.querySelector('i').style.width])""")
     assert shown
     for text, width in shown:
-        assert text == f"above {width} of tech"
+        assert text == f"above {width} of Tech"
 
 
 def test_a_single_ranked_picture_has_no_chance_to_win(browser, service, files, tmp_path):

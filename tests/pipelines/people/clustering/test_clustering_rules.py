@@ -130,7 +130,7 @@ def test_contradicting_inputs_of_a_clustering_are_refused() -> None:
         replace(faces, vectors=2 * faces.vectors)
     with pytest.raises(FacesError, match="quality has the shape"):
         replace(faces, quality=np.ones(9))
-    with pytest.raises(FacesError, match="pairs: the row of a face, and the code of a cluster"):
+    with pytest.raises(FacesError, match="two numbers: the row of a face, and the code of a cluster"):
         replace(faces, banned=np.array([[10, 0]]))
 
 
