@@ -240,7 +240,8 @@ function show(answer) {
   current = answer;
   byId("learn").disabled = goesOn(answer);
   byId("nav-learning").hidden = !goesOn(answer);
-  drawImport(answer, { hasModel: hasModel(), asked }, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
+  if (answer.needs === "niche") propose(answer.proposal);
+  drawImport(answer, { hasModel: hasModel(), asked, inForm: byId("channel-niche").value }, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
 }
 
 function ended(answer) {
@@ -254,7 +255,7 @@ function ended(answer) {
   }
   if (asksForColumns(answer)) askForColumns();
   else if (answer.needs === "name") byId("channel-name").focus();
-  else if (answer.needs === "niche") propose(answer.proposal);
+  else if (answer.needs === "niche") byId("channel-niche").focus();
   else byId("learning-title").focus();
 }
 
@@ -263,14 +264,16 @@ function askForColumns() {
   showColumns(current.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
 }
 
-// Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one.
+// Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one. Change
+// nothing if the person has already chosen a niche, or exports of another import.
 function propose(proposal) {
+  if (byId("channel-niche").value && !suggested) return;
+  if (chosen.length > 0 && !chosen.some(({ name }) => current.files.includes(name))) return;
   const niche = proposal?.niche ?? null;
   if (niche !== null) suggest(niche);
   // The message below the form may be outside a phone's screen, so the form says the same in short.
   const none = proposal ? "No niche is proposed. Choose one, or make a new one below." : "";
   say("channel-niche-why", niche === null ? none : `Proposed: ${sentence(withoutCommands(proposal.reason))}`);
-  byId("channel-niche").focus();
 }
 
 function suggest(niche) {

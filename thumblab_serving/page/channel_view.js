@@ -14,15 +14,15 @@ let saidStep = "";
 let saidAt = 0;
 let drawnNotes = ""; // The text of the notes. They are drawn again only if the text changes, because a person may have opened them.
 
-// Draw an import, which is an answer of /v1/channels/runs. `known` has whether the lab has a model, and the niche that was
-// asked for. `onColumns` is called with the tables whose columns a person wants to choose.
+// Draw an import, which is an answer of /v1/channels/runs. `known` has whether the lab has a model, the niche that was
+// asked for, and the niche that is chosen in the form. `onColumns` is called with the tables whose columns a person wants to choose.
 export function drawImport(answer, known, onColumns) {
   const { state, imported, fitted } = answer;
   const done = state === "done";
   byId("learning").hidden = false;
   byId("learning").dataset.state = state;
   byId("learning-title").textContent = titleOf(answer);
-  drawNow(answer, known.hasModel);
+  drawNow(answer, known);
   byId("niche-from-export").hidden = !answer.proposal || answer.proposal.niche !== null;
   byId("columns-from-export").hidden = !asksForColumns(answer);
   byId("learning-actions").hidden = byId("niche-from-export").hidden && byId("columns-from-export").hidden;
@@ -70,15 +70,18 @@ const NAME_IT = /name it, for example `columns` [^)]*\)/g; // How a program name
 const FOR_OPERATORS = ["encoder", "model"]; // The reasons of these failures are for the person who runs the lab.
 
 // Return what to do if the lab does not know the niche of the channel.
-function nicheNeeded({ proposal }) {
+function nicheNeeded({ proposal }, inForm) {
   if (!proposal) return "The lab does not know this channel yet. Choose its niche, then press the button again.";
-  const chosen = `So ${nicheName(proposal.niche ?? "")} is chosen above. If that is right, press the button again. If not, choose another niche first.`;
-  return `${sentence(withoutCommands(proposal.reason) || "The lab cannot propose a niche")} ${proposal.niche === null ? "Choose the niche yourself, or make a new one." : chosen}`;
+  const why = sentence(withoutCommands(proposal.reason) || "The lab cannot propose a niche");
+  if (proposal.niche === null) return `${why} Choose the niche yourself, or make a new one.`;
+  const name = nicheName(proposal.niche);
+  if (proposal.niche !== inForm) return `${why} So the lab proposes ${name}. Choose it or another niche above, then press the button again.`;
+  return `${why} So ${name} is chosen above. If that is right, press the button again. If not, choose another niche first.`;
 }
 
-function drawNow(answer, hasModel) {
+function drawNow(answer, { hasModel, inForm }) {
   const { state, reason, needs } = answer;
-  let words = (needs === "niche" ? nicheNeeded(answer) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason).replaceAll(NAME_IT, "choose it by hand") || "The person who runs the lab has to do something"));
+  let words = (needs === "niche" ? nicheNeeded(answer, inForm) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason).replaceAll(NAME_IT, "choose it by hand") || "The person who runs the lab has to do something"));
   if (!words && state === "queued") words = "The lab begins in a few seconds.";
   else if (!words && state === "running") words = stepNow(answer, hasModel);
   byId("learning-now").classList.toggle("problem", state === "failed" && needs !== "niche");

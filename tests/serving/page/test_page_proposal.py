@@ -122,6 +122,35 @@ def test_the_proposed_niche_is_chosen_with_its_reason_and_a_person_can_choose_an
     assert hidden(page, "channel-niche-why"), "the reason is not the reason of another niche"
 
 
+def reload(page, service, first=""):
+    """Load the page again after an import has ended. `first`: a script that runs before the service has answered."""
+    begin = f"document.addEventListener('DOMContentLoaded', () => {{ {first} }})"
+    script = page.call("Page.addScriptToEvaluateOnNewDocument", source=begin)["identifier"]
+    page.open(f"{service.url}/#key={KEY}")
+    page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    page.click("nav a[href='#channel']")
+    page.wait("document.getElementById('learning').dataset.state === 'failed'")
+
+
+def test_after_a_reload_the_proposed_niche_is_chosen_again_and_the_focus_stays(show, service):
+    page = show(without_niche(PROPOSED))
+    reload(page, service)
+    assert page.text("#learning-now").startswith(f"{WHY} So Gaming is chosen above.")
+    assert niche_in_form(page) == "gaming"
+    assert page.text("#channel-niche-why") == f"Proposed: {WHY}"
+    assert focused(page) != "channel-niche", "the focus must not move by itself"
+
+
+def test_after_a_reload_a_niche_that_a_person_has_chosen_is_kept(show, service):
+    page = show(without_niche(PROPOSED))
+    reload(page, service, "document.getElementById('channel-niche').value = 'tech'")
+    assert niche_in_form(page) == "tech"
+    assert hidden(page, "channel-niche-why")
+    assert page.text("#learning-now") == (
+        f"{WHY} So the lab proposes Gaming. Choose it or another niche above, then press the button again."
+    )
+
+
 def niche_in_form(page):
     return page.evaluate("document.getElementById('channel-niche').value")
 
