@@ -1,8 +1,8 @@
 // The part "My channel": give exports of YouTube Studio, follow the import, and go on to the comparison.
 
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
-import { asksForColumns, drawImport, drawKnown } from "./channel_view.js";
-import { button, byId, bytes, capital, line, say } from "./dom.js";
+import { asksForColumns, drawImport, drawKnown, lost } from "./channel_view.js";
+import { button, byId, bytes, line, say } from "./dom.js";
 import { sentence, withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
@@ -26,6 +26,7 @@ let current = null; // The import on the page, as in the last answer of the serv
 let asking = null; // The timer of the next request for the state of the import.
 let following = 0; // The number of the newest call of `follow`. An older call stops.
 let keyRefused = false; // Whether the page shows that its key was refused.
+let keyOfCurrent = null; // The key with which the service last described the import on the page.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
 let asked = ""; // The niche that a person chose for the import on the page.
@@ -187,7 +188,9 @@ async function follow(id) {
     if (error.status === 404) {
       remember(null);
       byId("learn").disabled = false;
-      if (current !== null && goesOn(current)) say("learning-now", `${capital(withoutCommands(error.message))}.`);
+      if (current === null || !goesOn(current)) return;
+      show(lost(current, withoutCommands(error.message), keyOfCurrent === currentKey()));
+      ended(current);
     } else if (error.status === 401) {
       refused = id;
       say("channel-problem", error.message);
@@ -203,6 +206,7 @@ async function follow(id) {
     showKeyField(false);
     drawKnownChannels();
   }
+  keyOfCurrent = currentKey();
   const wasGoingOn = current !== null && goesOn(current);
   show(answer);
   if (goesOn(answer)) asking = setTimeout(() => follow(id), POLL_MS);

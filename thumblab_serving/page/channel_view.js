@@ -46,7 +46,17 @@ export function drawImport(answer, known, onColumns) {
 // Whether the lab did not recognise needed columns, but knows the table from its other columns.
 export const asksForColumns = ({ needs, unrecognised }) => needs === "columns" && unrecognised.some(({ found }) => Object.keys(found).length > 0);
 
-function titleOf({ state, needs, imported, fitted }) {
+// Return an import of which the service knows no more than `reason`, as a failed import. The service removes a waiting import if
+// it cannot start it. It deletes any other import after a day, and shows it only to the key that sent it.
+export function lost(answer, reason, sameKey) {
+  const neverBegan = answer.state === "queued" && sameKey && Date.now() < Date.parse(answer.expires_at);
+  if (neverBegan) return { ...answer, state: "failed", reason: "The lab could not start this import, so your exports were not imported. Send them again." };
+  const again = "If your channel is not in the list of channels below, send the exports again: nothing is done twice.";
+  return { ...answer, state: "failed", outcome: "unknown", reason: `${sentence(reason)} ${again}` };
+}
+
+function titleOf({ state, needs, outcome, imported, fitted }) {
+  if (outcome === "unknown") return "The lab has no report on this import any more";
   if (needs === "niche") return "Which niche is your channel in?";
   if (state !== "done") return TITLES[state];
   return fitted.adapted ? `The lab has learnt ${imported.title}` : `Too few videos to learn from: ${imported.title}`;

@@ -1,115 +1,13 @@
 """Test the part "My channel" of the page. tests/e2e has a lab with a Dagster, in which an import really runs."""
 
-import json
-from datetime import UTC, datetime
-
 import pytest
 from accessibility import LOOKS, focused, scheme, violations
-from browser import KEY, SCRIPTS, drag
+from browser import KEY, drag
+from channel_reports import DONE, FITTED, NAME, RUNNING, UNRECOGNISED, end
 
-from thumblab_core.channel_imports.report import (
-    ExportTable,
-    FittedChannel,
-    ImportedVideos,
-    ImportReport,
-    ImportStep,
-    OwnPastSkill,
-)
-from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_pipelines.channels.import_report import ImportReporter
-from thumblab_pipelines.owner_ctr.studio_columns import HOW_TO_NAME, UnknownColumnsError
 from thumblab_serving.channels.export_store import ExportStore
-
-NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
-TABLE = ExportTable(
-    where=NAME,
-    headers=["ID", "Words", "Day", "Seen", "", "Clicks", "Clicks"],
-    found={"video": 1, "title": 2, "published": 3, "views": 4},
-    missing=["impressions", "rate"],
-)
-IMPORTED = ImportedVideos(
-    channel_id="UCmine",
-    title="My <b>channel</b>",
-    niche="gaming",
-    videos=300,
-    new=290,
-    left_out={"Shorts, or up to three minutes and therefore possibly Shorts": 12, "no title that can be read": 1},
-    pictures=298,
-    downloaded=288,
-    without_picture=2,
-    missing=["aaaaaaaaaaa: https://i.ytimg.com answered 404", "bbbbbbbbbbb: the image host gave no answer"],
-    with_ctr=280,
-    usual_ctr=0.0432,
-    refused=["broken.zip is a damaged .zip file"],
-    remarks=["the names of some columns are not known"],
-    tables=[TABLE],
-)
-SKILL = OwnPastSkill(
-    videos=40,
-    pairs=412,
-    right=0.63,
-    low=0.55,
-    high=0.71,
-    right_unadapted=0.52,
-    gained=0.11,
-    gained_low=0.02,
-    gained_high=0.2,
-)
-FITTED = FittedChannel(
-    adapted=True, videos=297, left_out={"picture cannot be read": 1}, compared=0, release="r", model="m", skill=SKILL
-)
-
-
-def report(state, **more):
-    return ImportReport(state=state, updated_at=datetime.now(UTC), **more)
-
-
-RUNNING = report(
-    "running",
-    steps=[ImportStep(name="reading exports", done=1, total=1), ImportStep(name="pictures", done=120, total=300)],
-)
-DONE = report("done", steps=RUNNING.steps, imported=IMPORTED, fitted=FITTED)
-LACKING = UnknownColumnsError(f"{NAME} lacks the column Impressions. If it is another one, {HOW_TO_NAME}", [])
-UNRECOGNISED = ImportReporter(lambda report: None).failed(LACKING).model_copy(update={"unrecognised": [TABLE]})
-
-
-@pytest.fixture
-def export(tmp_path):
-    path = tmp_path / NAME
-    path.write_text("Content,Video title\n")
-    return path
-
-
-@pytest.fixture
-def follow(browser, service):
-    """A function that opens the page while an import runs.
-
-    The page shows the progress of this import. The function returns the import.
-    """
-    store = ExportStore(service.app.state.settings)
-    followed = []
-
-    def begin(first=RUNNING):
-        stored, _ = store.add([(NAME, b"")], OWN_KEY)
-        followed.append(stored)
-        stored.folder.write_report(first.model_copy(update={"updated_at": datetime.now(UTC)}))
-        browser.open(f"{service.url}/#key={KEY}")
-        browser.evaluate(f"sessionStorage.setItem('thumblab-channel-import', '{stored.folder.import_id}')")
-        browser.click("nav a[href='#channel']")
-        browser.wait("!document.getElementById('learning').hidden")
-        return stored
-
-    yield begin
-    browser.evaluate("sessionStorage.removeItem('thumblab-channel-import')")
-    for stored in followed:
-        store.remove(stored)
-
-
-def end(browser, stored, last):
-    stored.folder.write_report(last)
-    browser.wait(f"document.getElementById('learning').dataset.state === '{last.state}'")
 
 
 def test_an_export_dropped_anywhere_opens_my_channel_and_pictures_stay_with_the_comparison(
@@ -224,60 +122,28 @@ def test_the_page_says_if_the_skill_is_unknown_or_the_videos_are_too_few(browser
     )
 
 
-def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
-    stored = follow()
-    end(browser, stored, UNRECOGNISED)
-    browser.wait("!document.getElementById('columns').hidden")
-    assert (
-        browser.text("#learning-now")
-        == f"{NAME} lacks the column Impressions. If it is another one, choose it by hand."
-    )
-    assert focused(browser) == "column-impressions"
-    options = browser.texts("#column-impressions option")
-    assert options == [
-        "Not recognised: choose one",
-        "ID",
-        "Words",
-        "Day",
-        "Seen",
-        "Column 5, without a name",
-        "Clicks",
-        "Clicks",
-    ]
-    assert browser.texts("#column-title option")[0] == "As recognised: Words"
-    for name, value in (("impressions", "Seen"), ("rate", "7")):
-        browser.evaluate(f"document.getElementById('column-{name}').value = {json.dumps(value)}")
-    chosen = browser.evaluate(f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())")
-    assert chosen == {"impressions": "Seen", "rate": "7"}, (
-        "a column name that occurs twice must be replaced by the number of the column"
-    )
-
-
-def test_columns_can_still_be_chosen_after_the_page_was_loaded_again(browser, follow):
-    follow(UNRECOGNISED)
-    browser.wait("document.getElementById('learning').dataset.state === 'failed'")
-    assert browser.evaluate("document.getElementById('columns').hidden"), "the focus must not move by itself"
-    browser.click("#columns-from-export")
-    assert not browser.evaluate("document.getElementById('columns').hidden")
-    assert focused(browser) == "column-impressions"
-    assert "choose the export once more" in browser.text("#columns-why")
-
-
-def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_given_again(browser, follow, export):
-    end(browser, follow(), DONE)
-    browser.click("#learnt-notes summary")
-    browser.click("#learnt-notes button")
-    browser.evaluate("document.getElementById('column-views').value = 'Seen'")
-    browser.choose(export, field="#exports")
-    browser.wait("document.querySelectorAll('#exports-chosen li').length === 1")
-    chosen = f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())"
-    assert browser.evaluate(chosen) == {"views": "Seen"}
-
-
 def test_the_page_stops_following_an_import_that_is_gone_and_says_so(browser, service, follow):
     ExportStore(service.app.state.settings).remove(follow())
     browser.wait("document.getElementById('learning-now').textContent.startsWith('This API key has no such import')")
+    assert browser.text("#learning-title") == "The lab has no report on this import any more"
+    assert "is not in the list of channels below, send the exports again" in browser.text("#learning-now")
     assert not browser.evaluate("document.getElementById('learn').disabled")
+
+
+def test_the_page_says_that_an_import_that_could_not_be_started_must_be_sent_again(browser, service, follow):
+    stored = follow(first=None)
+    assert browser.text("#learning-title") == "Waiting for its turn"
+    ExportStore(service.app.state.settings).remove(stored)
+    browser.wait("document.getElementById('learning').dataset.state === 'failed'")
+    assert browser.text("#learning-title") == "The lab could not learn your channel"
+    assert browser.text("#learning-now") == (
+        "The lab could not start this import, so your exports were not imported. Send them again."
+    )
+    assert focused(browser) == "learning-title"
+    assert not browser.evaluate("document.getElementById('learn').disabled")
+    follow.another(RUNNING)
+    browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    browser.wait("document.getElementById('learning').dataset.state === 'running'")
 
 
 @pytest.mark.parametrize("by_link", [False, True], ids=["typed", "by link"])
