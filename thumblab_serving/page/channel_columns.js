@@ -15,6 +15,16 @@ const COLUMNS = {
 };
 const LONGEST = 200; // The longest name that the service accepts. A column with a longer name is sent by its number.
 
+// The sentences of the service say how a program names a column: with the field `columns` of a request.
+const FOR_PROGRAMS = [
+  [/name it, for example `columns` [^)]*\)/g, "choose it by hand"],
+  [/choose one of them with `columns`/g, "choose one of them by hand"],
+  [/which `columns` names for \w+/g, "which was chosen by hand"],
+];
+
+// Return a sentence of the service about columns for a person, who chooses columns at this page.
+export const byHand = (text) => FOR_PROGRAMS.reduce((words, [programs, persons]) => words.replaceAll(programs, persons), text);
+
 export function hideColumns() {
   byId("columns").hidden = true;
   byId("columns-choices").replaceChildren();

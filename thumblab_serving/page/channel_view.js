@@ -1,5 +1,6 @@
 // How an import of exports and the channels that the lab has learnt are shown.
 
+import { byHand } from "./channel_columns.js";
 import { button, byId, capital, line, percent, say } from "./dom.js";
 import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { elapsed, shownSteps, stepNow } from "./import_steps.js";
@@ -76,7 +77,6 @@ const NEEDED = {
   model:
     "Your videos are stored, but the lab has no model yet, and what it learnt from these videos does not pass its checks. More videos help: give an export with more of them, or ask the person who runs the lab to add videos of other channels.",
 };
-const NAME_IT = /name it, for example `columns` [^)]*\)/g; // How a program names a column. A person at the page chooses it.
 const FOR_OPERATORS = ["encoder", "model"]; // The reasons of these failures are for the person who runs the lab.
 
 // Return what to do if the lab does not know the niche of the channel.
@@ -91,7 +91,7 @@ function nicheNeeded({ proposal }, inForm) {
 
 function drawNow(answer, { hasModel, inForm }) {
   const { state, reason, needs } = answer;
-  let words = (needs === "niche" ? nicheNeeded(answer, inForm) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason).replaceAll(NAME_IT, "choose it by hand") || "The person who runs the lab has to do something"));
+  let words = (needs === "niche" ? nicheNeeded(answer, inForm) : NEEDED[needs]) ?? (reason === null ? "" : sentence(byHand(withoutCommands(reason)) || "The person who runs the lab has to do something"));
   if (!words && state === "queued") words = "The lab begins in a few seconds.";
   else if (!words && state === "running") words = stepNow(answer, hasModel);
   byId("learning-now").classList.toggle("problem", state === "failed" && needs !== "niche");
@@ -184,8 +184,8 @@ function folded(list) {
 
 // Failures are shown at once, and remarks when the person opens them. Notes on the training are for the person who runs the lab.
 function notesOf({ imported, notes }, onColumns) {
-  const nodes = imported.refused.map((text) => line("p", `Not read: ${text}`, "problem"));
-  const others = imported.remarks.map(withoutCommands).filter(Boolean);
+  const nodes = imported.refused.map((text) => line("p", `Not read: ${byHand(text)}`, "problem"));
+  const others = imported.remarks.map((text) => byHand(withoutCommands(text))).filter(Boolean);
   if (others.length > 0) {
     const details = document.createElement("details");
     const list = document.createElement("ul");

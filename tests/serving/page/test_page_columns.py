@@ -2,9 +2,19 @@
 
 import json
 
+import pytest
 from accessibility import focused
 from browser import SCRIPTS
 from channel_reports import DONE, NAME, UNRECOGNISED, end
+
+from thumblab_core.database.channels import Channel
+from thumblab_core.errors import LabError
+from thumblab_pipelines.channels.from_export import ImportedExports
+from thumblab_pipelines.channels.import_report import ImportReporter
+from thumblab_pipelines.owner_ctr.studio_columns import find_columns
+
+HEADER = ["Content", "Video title", "Video publish time", "Views", "Impressions", "Impressions click-through rate (%)"]
+ROWS = [[f"video_{n:05d}", f"T{n}", "Oct 1 2026", "100", "1000", "4.5"] for n in range(5)]
 
 
 def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
@@ -55,3 +65,35 @@ def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_gi
     browser.wait("document.querySelectorAll('#exports-chosen li').length === 1")
     chosen = f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())"
     assert browser.evaluate(chosen) == {"views": "Seen"}
+
+
+@pytest.mark.parametrize(
+    ("renamed", "given", "expected"),
+    [
+        (("Views", "Thumbnail impressions"), {}, "and export again, or choose one of them by hand."),
+        ((HEADER[5], "Seen"), {}, "If one of these is the column, choose it by hand. Otherwise open Advanced mode"),
+        (("Views", "Seen"), {"rate": "Clicks"}, "has no column 'Clicks', which was chosen by hand; it has Content,"),
+    ],
+    ids=["several", "missing", "wrong choice"],
+)
+def test_a_reason_about_columns_names_no_field_of_a_request(browser, follow, renamed, given, expected):
+    reporter = ImportReporter(lambda report: None)
+    with pytest.raises(LabError) as caught:
+        find_columns(NAME, [renamed[1] if name == renamed[0] else name for name in HEADER], ROWS, None, given)
+    follow(reporter.failed(caught.value))
+    assert expected in browser.text("#learning-now")
+    assert "`" not in browser.text("#learning")
+
+
+def test_a_remark_and_a_refusal_about_columns_name_no_field_of_a_request(browser, follow):
+    written = []
+    found = find_columns(NAME, ["Film", *HEADER[1:]], ROWS, None, {})
+    with pytest.raises(LabError) as caught:
+        find_columns("other.csv", [*HEADER[:5], "Seen"], ROWS, None, {})
+    imported = ImportedExports(Channel("UCmine", "Mine"), "tech", remarks=found.remarks, refused=[str(caught.value)])
+    ImportReporter(written.append).imported(imported)
+    follow(written[-1])
+    browser.wait("document.querySelectorAll('#learnt-notes li').length === 1")
+    assert browser.text("#learnt-notes li").endswith("'Film' as Content; if one is wrong, choose it by hand")
+    assert "the column, choose it by hand. Otherwise" in browser.text("#learnt-notes .problem")
+    assert "`" not in browser.text("#learning")
