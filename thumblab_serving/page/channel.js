@@ -1,6 +1,7 @@
 // The part "My channel": give exports of YouTube Studio, follow the import, and go on to the comparison.
 
-import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
+import { chosenColumns, hideColumns, hideColumnsOfOthers, showColumns } from "./channel_columns.js";
+import { isExportOf } from "./channel_files.js";
 import { asksForColumns, drawImport, drawKnown, lost } from "./channel_view.js";
 import { button, byId, bytes, line, say } from "./dom.js";
 import { sentence, withoutCommands } from "./for_operators.js";
@@ -100,8 +101,6 @@ export function wireChannel(onCompare) {
 }
 
 function choose(files) {
-  // After an import has ended, or the page was loaded again, the columns may be chosen before the export is given again.
-  if (chosen.length > 0) hideColumns();
   if (!suggested) say("channel-niche-why", "");
   const names = new Set(files.map((file) => file.name));
   // A new file replaces a chosen file of the same name, because it may be a newer export.
@@ -111,8 +110,10 @@ function choose(files) {
 }
 
 function drawChosen() {
+  // After an import has ended, or the page was loaded again, the columns may be chosen before the export is given again.
+  hideColumnsOfOthers(chosen);
   // The next channel may be in another niche, and a channel that the lab knows would be moved to the niche in the form.
-  if (suggested && !chosen.some(({ name }) => current.files.includes(name))) {
+  if (suggested && !isExportOf(current, chosen)) {
     suggested = false;
     unchooseNiche(byId("channel-niche"));
     say("channel-niche-why", "");
@@ -245,7 +246,7 @@ function show(answer) {
   byId("learn").disabled = goesOn(answer);
   byId("nav-learning").hidden = !goesOn(answer);
   if (answer.needs === "niche") propose(answer.proposal);
-  drawImport(answer, { hasModel: hasModel(), asked, inForm: byId("channel-niche").value }, (tables) => showColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
+  drawImport(answer, { hasModel: hasModel(), asked, inForm: byId("channel-niche").value }, (tables) => offerColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
 }
 
 function ended(answer) {
@@ -265,14 +266,24 @@ function ended(answer) {
 
 function askForColumns() {
   const again = chosen.length > 0 ? "then press the button again." : "choose the export once more, then press the button.";
-  showColumns(current.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
+  offerColumns(current.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
+}
+
+// Offer the columns of the import on the page, unless other exports are chosen: the columns would be sent with those.
+function offerColumns(tables, why) {
+  if (chosen.length === 0 || isExportOf(current, chosen)) {
+    showColumns(current, tables, why);
+    return;
+  }
+  say("channel-problem", `The columns are those of ${current.files[0]}. Choose this export first, and remove the others.`);
+  byId("exports").focus();
 }
 
 // Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one. Change
 // nothing if the person has already chosen a niche, or exports of another import.
 function propose(proposal) {
   if (byId("channel-niche").value && !suggested) return;
-  if (chosen.length > 0 && !chosen.some(({ name }) => current.files.includes(name))) return;
+  if (chosen.length > 0 && !isExportOf(current, chosen)) return;
   const niche = proposal?.niche ?? null;
   if (niche !== null) suggest(niche);
   // The message below the form may be outside a phone's screen, so the form says the same in short.

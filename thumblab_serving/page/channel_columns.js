@@ -1,5 +1,6 @@
 // The choice of the columns of an export by hand, for a table whose columns the lab did not recognise.
 
+import { isExportOf } from "./channel_files.js";
 import { byId, line } from "./dom.js";
 
 // The lab's names of the columns, and what YouTube Studio calls them in English. The optional ones are marked.
@@ -25,20 +26,38 @@ const FOR_PROGRAMS = [
 // Return a sentence of the service about columns for a person, who chooses columns at this page.
 export const byHand = (text) => FOR_PROGRAMS.reduce((words, [programs, persons]) => words.replaceAll(programs, persons), text);
 
+let source = null; // The import whose columns are offered, or null.
+
 export function hideColumns() {
+  source = null;
   byId("columns").hidden = true;
   byId("columns-choices").replaceChildren();
 }
 
-// Offer the columns of the first table that lacks needed columns, or else of the first table. Move the focus there.
-export function showColumns(tables, why) {
+// Hide the choice if it is about other exports than these.
+export function hideColumnsOfOthers(exports) {
+  if (source !== null && exports.length > 0 && !isExportOf(source, exports)) hideColumns();
+}
+
+// Offer the columns of the first table of an import that lacks needed columns, or else of the first table. Move the focus there.
+// If the columns of this import are offered already, only move the focus, because a person may have chosen some of them.
+export function showColumns(channelImport, tables, why) {
+  if (source?.id === channelImport.id) {
+    focusColumns();
+    return;
+  }
   const table = tables.find(({ missing }) => missing.length > 0) ?? tables[0];
   if (table === undefined) return;
+  source = channelImport;
   byId("columns-why").textContent = `${why} The file is ${table.where}.`;
   byId("columns-choices").replaceChildren(...Object.entries(COLUMNS).map(([name, [label, hint]]) => choice(table, name, label, hint)));
   byId("columns").hidden = false;
-  const first = table.missing.find((name) => name in COLUMNS) ?? "video";
-  byId(`column-${first}`).focus();
+  focusColumns();
+}
+
+function focusColumns() {
+  const choices = byId("columns-choices");
+  (choices.querySelector(".is-missing select") ?? choices.querySelector("select")).focus();
 }
 
 // Return the chosen columns by the lab's names. Columns that the person left unchanged are not included.

@@ -12,6 +12,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.from_export import ImportedExports
 from thumblab_pipelines.channels.import_report import ImportReporter
 from thumblab_pipelines.owner_ctr.studio_columns import find_columns
+from thumblab_serving.channels.export_store import file_name
 
 HEADER = ["Content", "Video title", "Video publish time", "Views", "Impressions", "Impressions click-through rate (%)"]
 ROWS = [[f"video_{n:05d}", f"T{n}", "Oct 1 2026", "100", "1000", "4.5"] for n in range(5)]
@@ -54,6 +55,57 @@ def test_columns_can_still_be_chosen_after_the_page_was_loaded_again(browser, fo
     assert not browser.evaluate("document.getElementById('columns').hidden")
     assert focused(browser) == "column-impressions"
     assert "choose the export once more" in browser.text("#columns-why")
+
+
+def chosen(browser):
+    return browser.evaluate(f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())")
+
+
+def test_the_button_keeps_the_columns_that_are_chosen_already(browser, follow):
+    follow(UNRECOGNISED)
+    browser.click("#columns-from-export")
+    browser.evaluate("document.getElementById('column-rate').value = '7'")
+    browser.evaluate("document.activeElement.blur()")
+    browser.click("#columns-from-export")
+    assert chosen(browser) == {"rate": "7"}
+    assert focused(browser) == "column-impressions"
+
+
+def give(browser, *paths):
+    browser.choose(*paths, field="#exports")
+    browser.wait(f"document.getElementById('exports-chosen').textContent.includes('{paths[-1].name}')")
+
+
+def test_columns_chosen_after_a_reload_are_not_sent_with_the_export_of_another_channel(
+    browser, follow, export, tmp_path
+):
+    other = tmp_path / "Content 2015-01-01_2026-11-01 Other.csv"
+    other.write_text("Content,Video title\n")
+    follow(UNRECOGNISED)
+    browser.click("#columns-from-export")
+    browser.evaluate("document.getElementById('column-rate').value = '7'")
+    give(browser, export, other)
+    assert chosen(browser) == {"rate": "7"}, "one of the exports is the one whose columns were chosen"
+    browser.click(f"[aria-label='Remove {NAME}']")
+    assert chosen(browser) == {}
+    assert not browser.evaluate("document.getElementById('columns').checkVisibility()")
+    browser.click("#columns-from-export")
+    assert chosen(browser) == {}
+    assert not browser.evaluate("document.getElementById('columns').checkVisibility()")
+    assert browser.text("#channel-problem").startswith(f"The columns are those of {NAME}. Choose this export first")
+    give(browser, export)
+    browser.click("#columns-from-export")
+    assert browser.evaluate("document.getElementById('columns').checkVisibility()")
+
+
+@pytest.mark.parametrize("name", ["a\u200db\u00a0c .csv", "a b.csv"])
+def test_an_export_is_known_by_its_name_as_the_service_stores_it(browser, service, name):
+    browser.open(service.url)
+    is_export = (
+        f"import('{SCRIPTS}/channel_files.js').then((module) => "
+        f"module.isExportOf({json.dumps({'files': [file_name(name, 0)]})}, [{{ name: {json.dumps(name)} }}]))"
+    )
+    assert browser.evaluate(is_export)
 
 
 def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_given_again(browser, follow, export):
