@@ -160,6 +160,7 @@ async function send() {
     const started = await addChannel(chosen, given);
     showKeyField(false);
     hideColumns();
+    say("channel-niche-why", "");
     remember(started.id);
     asked = given.niche;
     show(started);

@@ -163,7 +163,7 @@ function scores({ measured, niche }) {
     if (!sub) continue;
     const item = line("li", "");
     const row = line("div", "", "row");
-    row.append(line("span", words), line("span", placedIn(sub, nicheName(niche))));
+    row.append(line("span", words), line("span", placedIn(sub, niche)));
     const bar = line("div", "", "bar");
     bar.setAttribute("aria-hidden", "true");
     const filled = bar.appendChild(line("i", ""));
