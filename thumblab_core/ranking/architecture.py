@@ -1,8 +1,7 @@
 """The architecture of a ranking model, and its predictions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from thumblab_core.arrays import Float32s
 from thumblab_core.ranking.inputs import VERSION, InputLayout
@@ -42,16 +41,20 @@ class RankerConfig:
         return self.layout.total
 
 
-@dataclass(frozen=True)
+@dataclass
 class Predictions:
     """Predictions for n thumbnails: scores [n] in log views, and engagement [n] from 0 to 1.
 
-    The engagement is computed by `absolute_head` at its first use, because many answers do not show it.
+    The engagement is computed by `absolute_head` at its first use, because many answers do not show it. Only one thread
+    at a time may use this object.
     """
 
     score: Float32s
     absolute_head: Callable[[], Float32s]
+    _engagement: Float32s | None = field(default=None, init=False, repr=False)
 
-    @cached_property
+    @property
     def engagement(self) -> Float32s:
-        return self.absolute_head()
+        if self._engagement is None:
+            self._engagement = self.absolute_head()
+        return self._engagement

@@ -8,8 +8,7 @@ The reason is that a new picture may also come from a new channel. The threshold
 `python -m benchmarks.familiar` measures how well this threshold recognises unfamiliar pictures, see docs/evaluation.md.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +47,11 @@ class Familiarity:
 
     pictures: npt.NDArray[np.float16]
     threshold: float
+    _compared: Vectors = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # `nearest` multiplies float32 faster than float16.
+        object.__setattr__(self, "_compared", self.pictures.astype(np.float32))
 
     @classmethod
     def of(cls, pictures: Vectors, channels: npt.NDArray[np.str_]) -> Self | None:
@@ -76,11 +80,6 @@ class Familiarity:
         """Return the cosine [n] of each unit vector [n, d] to the nearest of the stored pictures."""
         cosines: npt.NDArray[np.float32] = (pictures @ self._compared.T).max(axis=1)
         return cosines
-
-    @cached_property
-    def _compared(self) -> Vectors:
-        """The stored pictures as float32, which `nearest` multiplies faster than float16."""
-        return self.pictures.astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the familiarity file of a release into `folder`."""

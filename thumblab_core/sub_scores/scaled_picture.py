@@ -4,7 +4,6 @@ Light, colours and edges are measured on such a picture, so that the size of the
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,39 +24,28 @@ Plane = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ScaledPicture:
-    """A picture whose longer side has 320 pixels. `rgb` is uint8 [h, w, 3]."""
+    """A picture whose longer side has 320 pixels.
+
+    `rgb` is uint8 [h, w, 3]. `grey` is the luminance, uint8 [h, w]. `lab` is the picture in the colour space CIE
+    L*a*b*, float32 [h, w, 3], where L* is 0 to 100. `shown` is the luminance of the picture when it is 120 pixels wide,
+    uint8.
+    """
 
     rgb: Pixels
+    grey: Pixels
+    lab: Plane
+    shown: Pixels
 
     @classmethod
     def of(cls, image: Pixels) -> "ScaledPicture":
-        return cls(fitted(image, SIDE))
-
-    @cached_property
-    def grey(self) -> Pixels:
-        """The luminance, uint8 [h, w]."""
         import cv2
 
-        grey: Pixels = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
-        return grey
-
-    @cached_property
-    def lab(self) -> Plane:
-        """The picture in the colour space CIE L*a*b*, float32 [h, w, 3]. L* is 0 to 100."""
-        import cv2
-
-        lab: Plane = cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        return lab
-
-    @cached_property
-    def shown(self) -> Pixels:
-        """The luminance of the picture when it is 120 pixels wide, uint8."""
-        import cv2
-
-        height, width = self.grey.shape
-        size = (SHOWN, max(1, round(height * SHOWN / width)))
-        shown: Pixels = cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA)
-        return shown
+        rgb = fitted(image, SIDE)
+        grey: Pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        lab: Plane = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        size = (SHOWN, max(1, round(grey.shape[0] * SHOWN / grey.shape[1])))
+        shown: Pixels = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        return cls(rgb, grey, lab, shown)
 
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
         """Return the pixels of `plane` that are inside the box. `plane` is an array of this picture, such as `grey`.

@@ -3,7 +3,6 @@ picture again.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from thumblab_core.images import Picture, decode, digest
 from thumblab_core.images.perceptual import Appearance
@@ -22,22 +21,23 @@ class PictureFacts:
 
 
 class SentPicture:
-    """The bytes of a picture file. The file is decoded at the first use of `decoded`. Only one thread at a time may use
-    this object.
+    """The bytes of a picture file, and their SHA-256 as `sha256`. Only one thread at a time may use this object.
+
+    The file is decoded at the first use of `decoded`. Objects have no lock in common, so a slow decoding delays no
+    other object. `functools.cached_property` has one lock for all objects of a class on Python 3.11.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.sha256 = digest(data)
+        self._decoded: Picture | None = None
 
-    @cached_property
-    def sha256(self) -> str:
-        """The SHA-256 of the file's bytes."""
-        return digest(self.data)
-
-    @cached_property
+    @property
     def decoded(self) -> Picture:
         """The decoded picture. Raises `ImageError` if the file exceeds a limit or cannot be decoded."""
-        return decode(self.data)
+        if self._decoded is None:
+            self._decoded = decode(self.data)
+        return self._decoded
 
     def facts(self) -> PictureFacts:
         """Decode the picture, and return the facts that the service caches."""
