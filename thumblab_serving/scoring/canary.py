@@ -5,8 +5,8 @@ can show whether this has happened.
 """
 
 import io
-import itertools
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from typing import Literal
@@ -18,7 +18,6 @@ from thumblab_serving.loading.faults import message
 PAUSE_S = 10.0
 """Minimum number of seconds between two checks. So a client that sends only bad pictures causes few checks."""
 
-_numbers = itertools.count()
 _log = logging.getLogger("thumblab_serving")
 
 State = Literal["unused", "checking", "fine", "failed"]
@@ -89,11 +88,16 @@ class Canary:
 
 
 def drawn_thumbnail() -> bytes:
-    """Draw a picture with some text in it, and return it as a JPEG. Each call returns a different picture."""
-    number = next(_numbers)
+    """Draw a picture with some text in it, and return it as a JPEG. Each call returns a different picture.
+
+    The number in the picture is random. Workers share a cache on the disk, which outlives them. A number that another
+    process has drawn would be found there, and then nothing would be checked.
+    """
+    number = secrets.randbits(64)
     image = Image.new("RGB", (640, 360), (20, 60, 90 + number % 160))
-    font = ImageFont.load_default(size=90)
-    ImageDraw.Draw(image).text((40, 120), f"READY {number}", fill="white", font=font)
+    drawing = ImageDraw.Draw(image)
+    drawing.text((40, 90), "READY", fill="white", font=ImageFont.load_default(size=90))
+    drawing.text((40, 220), f"{number:016X}", fill="white", font=ImageFont.load_default(size=50))
     file = io.BytesIO()
     image.save(file, "JPEG")
     return file.getvalue()
