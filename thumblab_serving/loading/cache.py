@@ -45,14 +45,6 @@ class Cache(Generic[T]):
         """Estimated number of bytes that all entries take."""
         return self._used
 
-    def holds(self, key: Hashable) -> bool:
-        """Return whether this process has the value of a key in memory. The value then counts as used just now."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return True
-            return False
-
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the value of a key. If the value is not cached, call `make`, and cache the result."""
         with self._lock:

@@ -117,10 +117,6 @@ class Encoders:
 
         return self.pictures.get((fingerprint, sent.sha256), make)
 
-    def holds_picture(self, fingerprint: str, sent: SentPicture) -> bool:
-        """Return whether `picture` finds the vector of a picture in memory."""
-        return self.pictures.holds((fingerprint, sent.sha256))
-
     def title_vector(self, title: str) -> Vectors:
         """Return the unit vector [d] that the title encoder makes of a title."""
         key = (self.title.fingerprint, title)

@@ -4,6 +4,7 @@ picture again.
 
 from dataclasses import dataclass
 
+from thumblab_core.errors import LabError
 from thumblab_core.images import Picture, decode, digest
 from thumblab_core.images.perceptual import Appearance
 
@@ -43,3 +44,16 @@ class SentPicture:
         """Decode the picture, and return the facts that the service caches."""
         picture = self.decoded
         return PictureFacts(picture.width, picture.height, picture.animated, Appearance.of(picture.pixels))
+
+
+class UnknownPictureError(LabError):
+    """The error that is raised if a `KnownPicture` would have to be decoded."""
+
+
+class KnownPicture(SentPicture):
+    """A picture of which everything should be cached. It is never decoded."""
+
+    @property
+    def decoded(self) -> Picture:
+        """Raises `UnknownPictureError`, because something about the picture is not cached."""
+        raise UnknownPictureError("the picture is not cached, so an examining thread must decode it")

@@ -110,10 +110,6 @@ class SubScoreMeters:
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
-    def holds(self, sent: SentPicture, encoders: Encoders, fingerprint: str) -> bool:
-        """Return whether `measure` finds in memory what does not depend on the title."""
-        return self.measurements.holds((sent.sha256, self.meter(encoders, fingerprint).version))
-
     def measure(
         self, sent: SentPicture, title: str, vector: Vectors, encoders: Encoders, fingerprint: str
     ) -> Measurement:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -23,7 +24,7 @@ from thumblab_core.images.perceptual import Appearance
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.encoding import Encoders
-from thumblab_serving.loading.sent_picture import PictureFacts, SentPicture
+from thumblab_serving.loading.sent_picture import KnownPicture, PictureFacts, SentPicture, UnknownPictureError
 from thumblab_serving.loading.shared_values import shared_facts
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.workers.shared_cache import SharedCache
@@ -109,9 +110,10 @@ class Intake:
 
     A separate thread decodes AVIF and HEIC files, one at a time, so that other pictures do not wait for these files.
 
-    A picture is not decoded if everything that an answer needs to know about the picture is cached. The calling thread
-    then examines the picture itself. With `shared`, the
-    workers of the service share the facts of pictures.
+    A picture is not decoded if everything that an answer needs to know about the picture is cached. If it was uploaded
+    and has at most `_LARGEST_IN_MEMORY` bytes, the calling thread then examines it, and no examining thread is needed.
+    A search for people needs the pixels, so it needs an examining thread. With `shared`, the workers of the service
+    share the facts of pictures.
     """
 
     def __init__(
@@ -160,22 +162,17 @@ class Intake:
             rest = (facts.appearance, measurement, sent.sha256, facts.animated)
             return ExaminedPicture(facts.width, facts.height, vectors, *rest)
 
-        def is_known(sent: SentPicture) -> bool:
-            held = self.facts.holds((sent.sha256,)) and all(encoders.holds_picture(name, sent) for name in fingerprints)
-            return held and self._measuring.holds(sent, encoders, fingerprints[0])
-
         # A known picture needs no decoding, so it needs no examining thread. Larger pictures are not hashed here, because
         # an unknown picture is hashed again in its examining thread.
-        known = dict[int, SentPicture]()
+        known = dict[int, Candidate]()
         for number, source in enumerate(sources):
             if also is None and source.data is not None and len(source.data) <= _LARGEST_IN_MEMORY:
-                sent = SentPicture(source.data)
-                if is_known(sent):
-                    known[number] = sent
+                with suppress(UnknownPictureError):
+                    known[number] = _candidate(source, partial(examine_sent, source, KnownPicture(source.data)))
         unknown = [source for number, source in enumerate(sources) if number not in known]
         started = iter(self._start(unknown, lambda source, data: examine_sent(source, SentPicture(data))))
         return [
-            _candidate(source, partial(examine_sent, source, known[number]) if number in known else next(started))
+            known[number] if number in known else _candidate(source, next(started))
             for number, source in enumerate(sources)
         ]
 
@@ -301,6 +298,8 @@ def _is_decoded_apart(data: bytes) -> bool:
 def _candidate(source: Source, wait: Callable[[], ExaminedPicture]) -> Candidate:
     try:
         return Candidate(source.id, wait())
+    except UnknownPictureError:
+        raise
     except LabError as error:
         return Candidate(source.id, None, str(error))
     except Exception as error:  # noqa: BLE001  a bad picture may cause any error, and must not stop the others

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from thumblab_core.images import decode
+from thumblab_serving.loading import sent_picture
+from thumblab_serving.loading.cache import Cache
 from thumblab_serving.scoring import intake
 from thumblab_serving.scoring.intake import Intake, Source
 
@@ -84,9 +87,6 @@ class SlowAvifs:
     def download(self, url, file, max_bytes, within_s):
         file.write(self.bodies[url])
 
-    def holds_picture(self, name, sent):
-        return False
-
     def picture(self, name, sent):
         assert sent.decoded.format != "AVIF" or self.go_on.wait(60)
         return None
@@ -127,6 +127,67 @@ def test_slow_avifs_hold_up_no_other_picture(slow):
             slow.go_on.set()
         assert [candidate.error for candidate in waiting.result(60)] == [None] * 60
     reader.close()
+
+
+class Forgetful:
+    """A replacement for the image host and the encoders, whose caches have evicted a picture after it was asked for.
+
+    `threads` are the names of the threads in which pictures were decoded.
+    """
+
+    def __init__(self):
+        self.threads = []
+
+    def picture(self, name, sent):
+        assert sent.decoded.width
+        self.threads.append(threading.current_thread().name)
+
+    def measure(self, *_):
+        return None
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("evicted", ["facts", "vector"])
+def test_a_picture_that_a_cache_has_just_evicted_is_decoded_in_an_examining_thread(draw, evicted):
+    caches, body = Forgetful(), draw(1)
+    reader = Intake(caches, caches, patience=30)
+    reader.examine([Source("a", data=body)], "t", caches, ["e"])
+    if evicted == "facts":
+        reader.facts = Cache(1)
+    [candidate] = reader.examine([Source("a", data=body)], "t", caches, ["e"])
+    reader.close()
+    assert candidate.picture is not None
+    assert [name[:7] for name in caches.threads] == ["examine", "examine"]
+
+
+class SlowHost(Forgetful):
+    """A replacement for the image host and the encoders. Each fetch calls `meanwhile`. Vectors are always cached."""
+
+    def __init__(self, body, meanwhile):
+        super().__init__()
+        self.body, self.meanwhile = body, meanwhile
+
+    def download(self, url, file, max_bytes, within_s):
+        self.meanwhile()
+        file.write(self.body)
+
+    def picture(self, name, sent):
+        return None
+
+
+def test_a_known_picture_is_examined_before_a_slow_fetch_that_outlasts_its_cache_entry(draw, monkeypatch):
+    fetched, known = draw(1), draw(2)
+    host = SlowHost(fetched, lambda: setattr(reader, "facts", Cache(1)))
+    reader = Intake(host, host, patience=30)
+    reader.examine([Source("known", data=known)], "t", host, ["e"])
+    decoded = []
+    monkeypatch.setattr(sent_picture, "decode", lambda data: decoded.append(data) or decode(data))
+    candidates = reader.examine([Source("slow", url="u"), Source("known", data=known)], "t", host, ["e"])
+    reader.close()
+    assert [candidate.error for candidate in candidates] == [None, None]
+    assert decoded == [fetched]
 
 
 def test_avifs_wait_for_a_limited_time_in_a_limited_queue(slow, monkeypatch):
