@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -76,6 +77,42 @@ class Cache(Generic[T]):
         value = make()
         self._shared.put(key, value)
         return value, "made"
+
+
+class OwnedCaches(Generic[T]):
+    """Caches that each belong to an object. If nothing else uses the object, its cache goes with it.
+
+    Each cache has at most `size` values, and at most `limit` bytes. The metrics count all of them together.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.lookups = dict.fromkeys(("memory", "shared", "made"), 0)
+        self._size = size
+        self._limit = limit
+        self._caches: WeakKeyDictionary[object, Cache[T]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def of(self, owner: object) -> Cache[T]:
+        """Return the cache of an object."""
+        with self._lock:
+            cache = self._caches.get(owner)
+            if cache is None:
+                cache = self._caches[owner] = Cache(self._size, self._limit)
+                cache.lookups, cache._lock = self.lookups, self._lock  # The counts outlive the caches.
+            return cache
+
+    @property
+    def used(self) -> int:
+        """Estimated number of bytes that all entries of all caches take."""
+        return sum(cache.used for cache in list(self._caches.values()))
+
+    @property
+    def limit(self) -> int:
+        """Maximum number of bytes of the caches that there are now."""
+        return self._limit * len(self._caches)
+
+
+AnyCache = Cache[Any] | OwnedCaches[Any]
 
 
 def memory_of(value: Any) -> int:

@@ -7,8 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from thumblab_core.encoders.protocol import ImageEncoder
@@ -29,18 +28,17 @@ minutes. The requests that come during this time are answered with the older rel
 _log = logging.getLogger("thumblab_serving")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loaded(Generic[T]):
     """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
-    A request uses the same object from its beginning to its end, even if another release is loaded in the meantime.
-    `number` is different for each loading, also if the same release is read from the disk again.
+    A request uses the same object from its beginning to its end, even if another release is loaded in the meantime. No
+    two objects are equal, because `OwnedCaches` keeps apart what was computed with each of them.
     """
 
     release_id: str
     value: T
     encoder: ImageEncoder
-    number: int = field(default_factory=count().__next__)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
@@ -16,7 +15,7 @@ from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
-from thumblab_serving.loading.cache import Cache
+from thumblab_serving.loading.cache import AnyCache, OwnedCaches
 from thumblab_serving.loading.channel_adapters import AdapterChoice, ServedAdapters
 from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.loading.database import ServiceDatabase
@@ -82,7 +81,7 @@ class Scorer:
         self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s, shared)
         self.people = SeenPeople(settings)
         self.canary = Canary(self._score_drawn_pictures)
-        self._placements = Cache[Placement](CACHED_PLACEMENTS)
+        self._placements = OwnedCaches[Placement](*CACHED_PLACEMENTS)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -125,9 +124,9 @@ class Scorer:
         )
 
     @property
-    def caches(self) -> dict[str, Cache[Any]]:
+    def caches(self) -> dict[str, AnyCache]:
         """All caches, by their names in the metrics. Those of the encoders appear once the encoders are warm."""
-        own: dict[str, Cache[Any]] = {"appearances": self.intake.facts, "placements": self._placements}
+        own: dict[str, AnyCache] = {"appearances": self.intake.facts, "placements": self._placements}
         caches = own | self.measuring.caches | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}

@@ -12,7 +12,7 @@ import numpy as np
 
 from thumblab_core.index import NicheIndex
 from thumblab_core.sub_scores.distribution import ScoreDistribution
-from thumblab_serving.loading.cache import Cache
+from thumblab_serving.loading.cache import Cache, OwnedCaches
 from thumblab_serving.loading.served_release import Loaded
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.loading.stored_library import NothingStoredError, Placement, StoredLibraries
@@ -21,7 +21,8 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 
 NEIGHBOURS = 5
 DEFAULT_SIMILARITY = 50.0
-CACHED_PLACEMENTS = 4096
+CACHED_PLACEMENTS = 4096, 8 * 2**20
+"""Maximum number of placements that are kept for each loaded index, and of their bytes."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Similarity(Protocol):
 class IndexSimilarity:
     """A `Similarity` that searches the FAISS index of the niche.
 
-    `meter_version` is the version of the meter that measured the request's pictures. `cache` has the placements of
-    vectors that were searched before, by the `number` of the loaded index and the bytes of the vector.
+    `meter_version` is the version of the meter that measured the request's pictures. `cache` belongs to the loaded
+    index. It has the placements of the vectors that were searched before, by the bytes of the vector.
     """
 
     loaded: Loaded[NicheIndex]
@@ -68,8 +69,7 @@ class IndexSimilarity:
 
         def placement(picture: ExaminedPicture) -> Placement:
             vector = picture.vectors[index.encoder]
-            key = self.loaded.number, vector.tobytes()
-            return self.cache.get(key, lambda: Placement(*index.place(vector, NEIGHBOURS)))
+            return self.cache.get(vector.tobytes(), lambda: Placement(*index.place(vector, NEIGHBOURS)))
 
         placements = {name: placement(picture) for name, picture in pictures.items()}
         scores = index.scores
@@ -125,12 +125,13 @@ class DefaultSimilarity:
 
 
 def choose_similarity(
-    niche: str, releases: Resolved, libraries: StoredLibraries, meter_version: str, cache: Cache[Placement]
+    niche: str, releases: Resolved, libraries: StoredLibraries, meter_version: str, caches: OwnedCaches[Placement]
 ) -> Similarity:
     """Return the `Similarity` for a request. The result searches the index, or the database if no index is served.
 
-    `meter_version` and `cache` are those of `IndexSimilarity`. If the library of the index has fewer than two
-    thumbnails, there is no distribution to compare a picture with. In this case, `DefaultSimilarity` is returned.
+    `meter_version` is that of `IndexSimilarity`, and `caches` has the cache of each loaded index. If the library of
+    the index has fewer than two thumbnails, there is no distribution to compare a picture with. In this case,
+    `DefaultSimilarity` is returned.
     """
     index = releases.index
     if index is None:
@@ -139,4 +140,4 @@ def choose_similarity(
         return StoredSimilarity(libraries, niche, encoder, no_index)
     if not index.value.calibrated:
         return DefaultSimilarity(f"the library of {niche} holds too few thumbnails")
-    return IndexSimilarity(index, niche, meter_version, cache)
+    return IndexSimilarity(index, niche, meter_version, caches.of(index))

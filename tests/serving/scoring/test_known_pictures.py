@@ -1,7 +1,9 @@
 """Test that the caches of the service change no bit of an answer about pictures that it has scored before."""
 
+import gc
 import io
 import threading
+import weakref
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -65,3 +67,25 @@ def test_known_pictures_are_placed_again_in_an_index_that_is_loaded_later(changi
         after = changing.score(*pictures)
         assert after["thumbnails"][0]["neighbours"] != before["thumbnails"][0]["neighbours"]
     assert lookups["made"] == made + 2
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "replaced", "cache cleared"])
+def test_nothing_of_an_index_that_is_no_longer_served_stays_in_memory(new_lab, run, draw, how):
+    lab = new_lab()
+    lab.promote(lab.index())
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        service.score(draw(531))
+        scorer = service.app.state.scorer
+        old = [weakref.ref(item) for item in scorer.releases.indices["tech"].loaded.value.items]
+        assert scorer.caches["placements"].used > 0
+        if how == "withdrawn":
+            lab.store.serving.withdraw("index", "tech")
+        elif how == "replaced":
+            lab.promote(lab.index("tech", seed=5))
+        else:
+            assert scorer.releases.forget_indices() == ["tech"]
+        service.score(draw(532))
+        gc.collect()
+        assert [item().title for item in old if item() is not None] == []
+        assert (scorer.caches["placements"].used > 0) == (how != "withdrawn")
