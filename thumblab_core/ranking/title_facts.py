@@ -5,6 +5,8 @@ words "vs" or "unboxing" may bring views on one channel, and titles in capital l
 """
 
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -43,10 +45,14 @@ Version 2 matches the Unicode blocks of symbols and emoji, the combining keycap 
 """
 
 _CACHED = 256
-"""Number of titles whose facts and words are kept, because a service scores many pictures under the same title."""
+"""Number of titles whose facts and words are kept, because a service scores many pictures under the same title.
 
-_FEW = 4
-"""If at most this many titles differ, their words are cached. For more titles, hashing all at once is faster."""
+A request has far fewer titles. If more titles differ, as in training, their words are not kept.
+"""
+
+_words: OrderedDict[str, Float32s] = OrderedDict()
+"""The rows of `title_words` for the titles that were used last, by title. `_words_lock` must be held."""
+_words_lock = threading.Lock()
 
 FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1
 """Number of values that `title_facts` returns for a title."""
@@ -68,10 +74,22 @@ def title_words(titles: Sequence[str]) -> Float32s:
     hashing (Weinberger et al., ICML 2009). It needs no vocabulary, so words that were not in the training data are
     hashed too.
     """
-    if 1 <= len(set(titles)) <= _FEW:
-        return np.stack([_words(title) for title in titles])
-    words: Float32s = sparse_title_words(titles).toarray()
-    return words
+    distinct = list(dict.fromkeys(titles))
+    if not 1 <= len(distinct) <= _CACHED:
+        words: Float32s = sparse_title_words(titles).toarray()
+        return words
+    with _words_lock:
+        rows = {title: _words[title] for title in distinct if title in _words}
+    new = [title for title in distinct if title not in rows]
+    if new:  # Hashing all new titles at once is faster than one after the other.
+        rows |= {title: row.copy() for title, row in zip(new, sparse_title_words(new).toarray(), strict=True)}
+    with _words_lock:
+        _words.update(rows)
+        for title in distinct:
+            _words.move_to_end(title)
+        while len(_words) > _CACHED:
+            _words.popitem(last=False)
+    return np.stack([rows[title] for title in titles])
 
 
 def sparse_title_words(titles: Sequence[str]) -> Any:
@@ -91,14 +109,6 @@ def _hashers() -> tuple[Any, Any]:
         HashingVectorizer(n_features=BUCKETS, ngram_range=(1, 2), strip_accents="unicode", dtype=np.float32),
         HashingVectorizer(n_features=BUCKETS, ngram_range=(3, 4), analyzer="char_wb", dtype=np.float32),
     )
-
-
-@lru_cache(maxsize=_CACHED)
-def _words(title: str) -> Float32s:
-    """Return the row of `title_words` for a title, float32 [WORDS]. The array cannot be changed."""
-    words: Float32s = sparse_title_words([title]).toarray()[0]
-    words.flags.writeable = False
-    return words
 
 
 @lru_cache(maxsize=_CACHED)

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from thumblab_core.ranking.title_facts import BUCKETS, FACTS, WORDS, title_facts, title_words
+from thumblab_core.ranking import title_facts as module
+from thumblab_core.ranking.title_facts import BUCKETS, FACTS, WORDS, sparse_title_words, title_facts, title_words
 
 MANY = [
     "How I Built a Tiny House for $900!",
@@ -82,6 +85,40 @@ def test_a_title_hashes_the_same_alone_among_others_and_in_another_process() -> 
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == str(title_words(["Cats vs dogs"])[0].nonzero()[0].tolist())
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 120])
+def test_only_titles_that_were_not_used_before_are_hashed_and_all_at_once(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[list[str]] = []
+
+    def hash_and_note(titles: Sequence[str]) -> Any:
+        hashed.append(list(titles))
+        return sparse_title_words(titles)
+
+    known, new = [f"known {count} {n}" for n in range(count)], [f"new {count} {n}" for n in range(3)]
+    monkeypatch.setattr(module, "sparse_title_words", hash_and_note)
+    rows = title_words(known)
+    again = title_words([new[0], *known, *new, known[0]])
+    assert hashed == [known, new]
+    np.testing.assert_array_equal(again[1 : count + 1], rows)
+    np.testing.assert_array_equal(again, sparse_title_words([new[0], *known, *new, known[0]]).toarray())
+
+
+def test_a_change_of_an_answer_changes_no_later_answer() -> None:
+    first = title_words(["kept title"])
+    first[:] = 7
+    assert np.abs(title_words(["kept title"])).max() <= 1
+
+
+def test_the_words_of_a_limited_number_of_titles_are_kept() -> None:
+    for start in range(0, 600, 100):
+        title_words([f"kept {n}" for n in range(start, start + 100)])
+    assert len(module._words) == 256
+    assert list(module._words)[-1] == "kept 599"
+    assert title_words([f"many {n}" for n in range(300)]).shape == (300, WORDS)
+    assert list(module._words)[-1] == "kept 599"
 
 
 def test_titles_that_share_words_are_similar_with_any_case_and_accents() -> None:
