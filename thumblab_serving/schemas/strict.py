@@ -57,15 +57,19 @@ Number = Annotated[float, Strict(), AllowInfNan(False)]
 
 
 class FrozenModel(BaseModel):
-    """A frozen model that refuses unknown fields. The parts of the answer to a scoring request are frozen models."""
+    """A frozen model that refuses unknown fields.
+
+    The answer to a scoring request has dozens of nested models. They are only frozen models, because these are validated
+    faster than a `StrictModel`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StrictModel(FrozenModel):
-    """A frozen model for what users send. The error for an unknown field lists the fields that the model has.
+    """A frozen model whose error for an unknown field lists the fields that the model has.
 
-    An answer has dozens of nested models. They are only frozen models, which are validated faster.
+    All models of requests are strict models. The models of most other answers are strict models too.
     """
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
