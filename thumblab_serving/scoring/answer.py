@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from thumblab_core.index import Neighbour
 from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_serving.loading.cache import Cache
 from thumblab_serving.loading.channel_adapters import AdapterChoice
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.schemas.answer import ChannelOut, NeighbourOut, Releases, ScoreAnswer, ThumbnailScore
+from thumblab_serving.schemas.evidence import EvidenceOut
 from thumblab_serving.scoring import degraded_sentences
 from thumblab_serving.scoring.intake import Candidate, ExaminedPicture
 from thumblab_serving.scoring.rank import Ranking, RankingContext
@@ -20,8 +22,10 @@ def compose_answer(
     releases: Resolved,
     ranking: Ranking,
     placements: Placements,
+    evidence: Cache[EvidenceOut],
 ) -> ScoreAnswer:
     """Return the answer to a request. `candidates` has each candidate with its title, in the order of the request.
+    `evidence` keeps the evidence of pictures in the form of an answer. Answers share it, so nothing may change it.
 
     A candidate that could not be read has its error in the answer. The answer has no test plan and no packages.
     """
@@ -43,7 +47,7 @@ def compose_answer(
         thumbnails=[
             ThumbnailScore(id=candidate.id, error=candidate.error, title=title)
             if candidate.picture is None
-            else _thumbnail(candidate.id, candidate.picture, query, ranking, placements)
+            else _thumbnail(candidate.id, candidate.picture, query, ranking, placements, evidence)
             for candidate, title in candidates
         ],
         releases=Releases(model=releases.model.release_id, index=None if index is None else index.release_id),
@@ -76,14 +80,20 @@ def _degraded(
 
 
 def _thumbnail(
-    name: str, picture: ExaminedPicture, query: RankingContext, ranking: Ranking, placements: Placements
+    name: str,
+    picture: ExaminedPicture,
+    query: RankingContext,
+    ranking: Ranking,
+    placements: Placements,
+    evidence: Cache[EvidenceOut],
 ) -> ThumbnailScore:
     placement = placements.by_id[name]
+    found = picture.measurement.evidence, picture.width, picture.height
     return ThumbnailScore(
         id=name,
         **vars(ranking.pictures[name]),
         sub_scores=present_sub_scores(picture.measurement, placements.sub_scores),
-        evidence=present_evidence(picture.measurement.evidence, picture.width, picture.height),
+        evidence=evidence.get(found, lambda: present_evidence(*found)),
         similarity_score=placement.percentile,
         similarity_source=placements.source,
         neighbours=[_neighbour(neighbour) for neighbour in placement.examples],

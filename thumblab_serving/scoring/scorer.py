@@ -15,7 +15,7 @@ from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
-from thumblab_serving.loading.cache import AnyCache, OwnedCaches
+from thumblab_serving.loading.cache import AnyCache, Cache, OwnedCaches
 from thumblab_serving.loading.channel_adapters import AdapterChoice, ServedAdapters
 from thumblab_serving.loading.channel_names import ChannelNames
 from thumblab_serving.loading.database import ServiceDatabase
@@ -27,6 +27,7 @@ from thumblab_serving.loading.served_releases import NotReadyError, Resolved, Se
 from thumblab_serving.loading.stored_library import Placement, StoredLibraries
 from thumblab_serving.loading.sub_score_meters import SubScoreMeters
 from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.evidence import EvidenceOut
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.answer import compose_answer
 from thumblab_serving.scoring.canary import Canary, drawn_thumbnail
@@ -41,6 +42,7 @@ from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import RankingContext, rank
 from thumblab_serving.scoring.seen_people import FaceSearch, SeenPeople, with_people
 from thumblab_serving.scoring.similarity import CACHED_PLACEMENTS, Similarity, choose_similarity
+from thumblab_serving.scoring.sub_scores import CACHED_EVIDENCE
 from thumblab_serving.scoring.why import explained
 from thumblab_serving.workers.registry import WorkerState
 from thumblab_serving.workers.shared_cache import SharedCache
@@ -82,6 +84,7 @@ class Scorer:
         self.people = SeenPeople(settings)
         self.canary = Canary(self._score_drawn_pictures)
         self._placements = OwnedCaches[Placement](*CACHED_PLACEMENTS)
+        self._evidence = Cache[EvidenceOut](*CACHED_EVIDENCE)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
         self._failure: str | None = None
@@ -126,8 +129,8 @@ class Scorer:
     @property
     def caches(self) -> dict[str, AnyCache]:
         """All caches, by their names in the metrics. Those of the encoders appear once the encoders are warm."""
-        own: dict[str, AnyCache] = {"appearances": self.intake.facts, "placements": self._placements}
-        caches = own | self.measuring.caches | self.adapters.caches
+        own: dict[str, AnyCache] = {"placements": self._placements, "evidence": self._evidence}
+        caches = own | {"appearances": self.intake.facts} | self.measuring.caches | self.adapters.caches
         encoders = self.releases.warm_encoders
         return caches if encoders is None else caches | {"pictures": encoders.pictures, "titles": encoders.titles}
 
@@ -281,7 +284,7 @@ class Scorer:
             ranking = order_by_evidence(ranking, evidence_of(pictures, placements))
         ranking = explained(ranking, query, ranker)
         titled = [(candidate, asked.titles.of(candidate.id).text) for candidate in asked.candidates]
-        answer = compose_answer(titled, query, releases, ranking, placements)
+        answer = compose_answer(titled, query, releases, ranking, placements, self._evidence)
         added: dict[str, object] = {}
         if query.question == ONE_TITLE:
             added["test_plan"] = plan_test(pictures, ranking, form.channel_id, asked.owner, self.database)

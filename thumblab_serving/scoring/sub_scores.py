@@ -1,15 +1,13 @@
 """Present the sub-scores and the evidence of a picture in an answer."""
 
-from functools import lru_cache
-
 from thumblab_core.sub_scores import Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import WEAK_BELOW, ScoreDistribution
 from thumblab_core.sub_scores.explanations import WEAK, explain
 from thumblab_core.sub_scores.layout import BADGE
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 
-_PRESENTED = 512
-"""Number of pictures whose evidence is kept in the form of an answer, about 10 kB each."""
+CACHED_EVIDENCE = 512, 16 * 2**20
+"""Maximum number of pictures whose evidence is kept in the form of an answer, and of its bytes."""
 
 
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
@@ -21,12 +19,10 @@ def present_sub_scores(measurement: Measurement, library: ScoreDistribution | No
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
 
-@lru_cache(maxsize=_PRESENTED)
 def present_evidence(evidence: Evidence, width: int, height: int) -> EvidenceOut:
     """Return the evidence of a picture of `width` by `height` pixels.
 
-    The evidence includes the corner of the picture that YouTube covers with the length of the video. Answers share the
-    returned object, so nothing may change it.
+    The evidence includes the corner of the picture that YouTube covers with the length of the video.
     """
     picture = {"width": width, "height": height, "badge": BADGE.as_json()}
     return EvidenceOut.model_validate(evidence.as_json() | picture)

@@ -28,6 +28,7 @@ def test_metrics_have_the_bytes_and_the_limit_of_each_cache(service, draw):
         "cache-looks",
         "cache-appearances",
         "cache-placements",
+        "cache-evidence",
         "cache-titled-looks",
         "cache-added-histories",
         "cache-own-histories",
