@@ -17,8 +17,8 @@ KEY = "key-of-the-tests-0123456789"
 SCRIPTS = f"/page/{VERSION}"
 """The folder from which the page loads its scripts."""
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-port=0 "
+    "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0 "
     # Draw all pages in one process, without a GPU process. Starting a new process for each page takes as much processor
     # time as the page itself.
     "--in-process-gpu --renderer-process-limit=1 --disable-site-isolation-trials "
@@ -26,21 +26,55 @@ FLAGS = (
 )
 
 
+STARTS = 3
+"""How often Chromium is started. On a busy machine, Chromium sometimes ends or hangs while it starts."""
+
+
+def start_chromium(profile):
+    """Start Chromium, and return its process and the URL of its DevTools protocol.
+
+    If Chromium does not start, the error shows what each start wrote.
+    """
+    written = []
+    for attempt in range(STARTS):
+        folder = profile / f"start-{attempt}"
+        folder.mkdir(parents=True)
+        log = folder / "chromium.log"
+        with log.open("w") as output:
+            command = [CHROMIUM, *FLAGS.split(), f"--user-data-dir={folder}", "about:blank"]
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+        address = folder / "DevToolsActivePort"
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if address.exists() and len(words := address.read_text().split()) == 2:
+                port, path = words
+                return process, f"ws://127.0.0.1:{port}{path}"
+            time.sleep(0.05)
+        end(process)
+        written.append(f"start {attempt + 1} (status {process.returncode}):\n{log.read_text()}")
+    raise AssertionError(f"{CHROMIUM} did not start:\n" + "\n".join(written))
+
+
+def end(process):
+    """End a process, and kill it if it does not end within 20 s."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
+
+
 class Browser:
     """One tab of a headless Chromium."""
 
     def __init__(self, profile):
-        self.process = subprocess.Popen(
-            [CHROMIUM, *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        port_file = profile / "DevToolsActivePort"
-        wait_for(lambda: port_file.exists() and len(port_file.read_text().split()) == 2)
-        port, path = port_file.read_text().split()
+        self.process, url = start_chromium(profile)
         self.stack = contextlib.ExitStack()
-        url = f"ws://127.0.0.1:{port}{path}"  # Send no pings, because a busy machine may not answer a ping in time.
-        self.socket = self.stack.enter_context(connect(url, max_size=None, proxy=None, ping_interval=None))
+        # Send no pings, because a busy machine may not answer a ping in time.
+        self.socket = self.stack.enter_context(
+            connect(url, max_size=None, proxy=None, ping_interval=None, open_timeout=60)
+        )
         self.ids = itertools.count(1)
         self.events = []
         self.session = None
@@ -51,14 +85,13 @@ class Browser:
 
     def close(self):
         self.stack.close()
-        self.process.terminate()
-        self.process.wait(20)
+        end(self.process)
 
     def call(self, method, **params):
         message = {"id": next(self.ids), "method": method, "params": params}
         self.socket.send(json.dumps(message | ({"sessionId": self.session} if self.session else {})))
         while True:
-            answer = json.loads(self.socket.recv(timeout=30))
+            answer = json.loads(self.socket.recv(timeout=120))
             if answer.get("id") == message["id"]:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -69,7 +102,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, expression, seconds=20):
+    def wait(self, expression, seconds=60):
         """Wait until `expression` is true. If it does not become true, the error shows the text of the page."""
         wait_for(
             lambda: self.evaluate(expression),
@@ -135,7 +168,7 @@ class Browser:
         ]
 
 
-def wait_for(condition, seconds=20, problem=lambda: "the condition did not become true"):
+def wait_for(condition, seconds=60, problem=lambda: "the condition did not become true"):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, problem()

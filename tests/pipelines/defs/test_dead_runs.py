@@ -28,6 +28,7 @@ from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogCons
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_graphql.test.utils import execute_dagster_graphql
+from processes_of_labs import kill_processes
 
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines import run_launcher
@@ -150,7 +151,7 @@ def daemon(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
         target = PythonFileTarget(str(folder / "lasting.py"), None, str(folder), "lasting")
         with WorkspaceProcessContext(instance, target) as workspace, QueuedRunCoordinatorDaemon(1) as queue:
             yield Daemon(instance, workspace, queue, time.time(), database)
-            kill_all(folder)
+            kill_processes(folder)
 
 
 @contextmanager
@@ -169,22 +170,13 @@ def of_this_lab(daemon: Daemon) -> Iterator[None]:
         yield
 
 
-def kill_all(home: Path) -> None:
-    """Kill the code servers of the lab and the processes of its runs."""
-    below = psutil.Process().children(recursive=True)
-    victims = [process for process in below if process.environ().get("DAGSTER_HOME") == str(home)]
-    for victim in victims:
-        victim.kill()
-    psutil.wait_procs(victims, timeout=10)
-
-
 def killed_run(daemon: Daemon) -> str:
     """Start a run, kill its process and its code server while the run is going on, and return the id of the run."""
     (daemon.home / "go").unlink(missing_ok=True)
     run_id = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(run_id, STARTED)
-    kill_all(daemon.home)
+    kill_processes(daemon.home)
     return run_id
 
 
@@ -197,7 +189,7 @@ def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) 
     daemon.monitor()
     assert daemon.run(killed).status == STARTED, "a run whose process lives must not be marked as failed"
 
-    kill_all(daemon.home)
+    kill_processes(daemon.home)
     daemon.monitor()
     assert daemon.run(killed).status == FAILURE
     assert "its process is gone: it was killed, ran out of memory, or the machine stopped" in daemon.log_text(killed)
@@ -215,7 +207,7 @@ def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) 
 def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daemon) -> None:
     daemon.end_runs()
     asked = daemon.ask_for_a_run()
-    kill_all(daemon.home)
+    kill_processes(daemon.home)
     daemon.dequeue()
     assert daemon.run(asked).status == QUEUED
     assert "failed to reach the user code server, re-submitting the run into the queue" in daemon.log_text(asked)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_graphql.test.utils import execute_dagster_graphql
+from processes_of_labs import kill_processes
 
 from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines.defs.collection.crawl import crawl_corpus
@@ -80,11 +80,7 @@ class Queue:
 
         These processes may still be waiting for the database, which is stopped when the tests end.
         """
-        below = psutil.Process().children(recursive=True)
-        processes = [process for process in below if process.environ().get("DAGSTER_HOME") == str(self.home)]
-        for process in processes:
-            process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        kill_processes(self.home)
 
     def run_until(self, condition: Callable[[list[str]], bool]) -> list[str]:
         """Start queued runs, as the daemon does each second, until `condition` accepts the steps that ran. Return these
