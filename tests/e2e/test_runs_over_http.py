@@ -69,7 +69,7 @@ def served(lab: RunningLab, niche: str = NICHE) -> Release:
 
 
 def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab, refreshed: dict[str, Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         status, health = curl(lab, "curl http://localhost:8000/health")
         scheduler = health["scheduler"]

@@ -196,7 +196,7 @@ def _openssl(*arguments: Any) -> None:
 
 
 def _wait(ready: Any, process: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not ready():
         assert process.poll() is None, "the server ended"
         assert time.monotonic() < deadline, "the server does not answer"

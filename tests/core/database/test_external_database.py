@@ -79,7 +79,7 @@ def pooler(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) 
     )
     as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
     process: Any = subprocess.Popen([PGBOUNCER, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL, **as_owner)  # type: ignore[call-overload]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while socket.socket().connect_ex(("127.0.0.1", port)):
         assert process.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < deadline, "PgBouncer does not listen"

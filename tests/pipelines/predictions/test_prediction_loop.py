@@ -84,7 +84,7 @@ class Loop:
         return dict(answer.json())
 
     def wait_until_kept(self, count: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (state := self.client.get("/health").json()["predictions"])["kept"] < count:
             assert (state["state"], state["lost"]) == ("fine", 0)
             assert time.monotonic() < deadline

@@ -69,7 +69,7 @@ def test_a_damaged_batch_is_named_and_stops_no_other(own, own_lab, item, send, e
             path.write_bytes(content)
         sound = send(own, [item(3, pictures=1)])
     assert ended(own, sound["id"])["state"] == "done"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (reply := own.client.get(f"/v1/batches/{damaged['id']}")).status_code == 200:
         assert time.monotonic() < deadline, reply.text
         time.sleep(0.05)

@@ -46,7 +46,7 @@ def unreadable(*names):
 
 
 def when(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -125,7 +125,7 @@ def test_no_webhook_is_sent_for_a_batch_of_a_revoked_key(telling, receiver, item
     with telling.app.state.foreground.request():
         reply = telling.client.post("/v1/batches", json=body, headers=headers)
         keys.revoke("leaving")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (told := store.describe(store.find(reply.json()["id"])).webhook).state == "waiting":
             assert time.monotonic() < deadline
             time.sleep(0.02)

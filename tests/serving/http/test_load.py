@@ -111,7 +111,7 @@ def test_a_request_that_does_not_arrive_times_out_and_others_are_answered(hasty)
 
 def test_a_body_beyond_the_shared_memory_limit_gets_503_with_retry_after(hasty):
     with sending(hasty, head(100 * 2**20), b"{") as first:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while hasty.app.state.budget.used == 0:
             assert time.monotonic() < deadline
         with sending(hasty, head(60 * 2**20), b"{") as second:
@@ -131,7 +131,7 @@ def test_the_bodies_of_one_key_leave_half_of_the_memory_to_other_keys(lab_at, tm
     with run(lab.settings, wait=False) as service, contextlib.ExitStack() as opened:
         for _ in range(2):
             opened.enter_context(sending(service, head(60 * 2**20), b"{"))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while service.app.state.budget.used < 120 * 2**20:
             assert time.monotonic() < deadline
         with sending(service, head(60 * 2**20), b"{") as beyond_the_share:
@@ -186,7 +186,7 @@ def test_a_client_that_disconnects_is_not_logged_as_an_error(hasty, caplog):
         for kind in ("application/json", "multipart/form-data; boundary=x"):
             with sending(hasty, head(1_000, kind=kind), b"--x\r\n"):
                 pass
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(lines := [r for r in caplog.records if '"status": 499' in r.getMessage()]) < 2:
             assert time.monotonic() < deadline
     assert {line.levelno for line in lines} == {logging.DEBUG}

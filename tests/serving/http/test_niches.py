@@ -63,7 +63,7 @@ def libraries(service: Any) -> list[str]:
 
 def wait_for(service: Any, expected: list[str]) -> None:
     """Wait until the service knows exactly the niches `expected`. The service reads the niches twice a second."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while libraries(service) != expected:
         assert time.monotonic() < deadline, libraries(service)
         time.sleep(0.1)

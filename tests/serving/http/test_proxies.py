@@ -81,7 +81,7 @@ def client_of(caplog):
     caplog.set_level(logging.INFO)
 
     def find(reply):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             # The service writes the log line after it has sent the answer, so wait for the line.
             for record in [record for record in caplog.records if record.name == "thumblab_serving.requests"]:
@@ -231,7 +231,7 @@ def started(command, port, folder):
             command, stdout=stream, stderr=stream, cwd=folder, env=os.environ | {"HOME": str(folder)}
         )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

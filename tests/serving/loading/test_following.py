@@ -35,7 +35,7 @@ class Slow:
         return release.release_id
 
     def wait_until_loaded(self, release_id):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.slot.loaded is None or self.slot.loaded.release_id != release_id:
             assert time.monotonic() < deadline
             time.sleep(0.005)

@@ -51,7 +51,7 @@ def rows(url: str, table: Any, *order: Any) -> list[Any]:
     return read
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -21,7 +21,7 @@ def test_the_service_names_a_lost_store_and_keeps_its_releases_until_it_is_back(
         lab.settings.releases.rmdir()
         away.rename(lab.settings.releases)
         newer = lab.promote(lab.model(seed=3))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while service.score(draw(1))["releases"] != served | {"model": newer.release_id}:
             assert time.monotonic() < deadline, service.health()
         assert service.health()["model"]["refused"] is None

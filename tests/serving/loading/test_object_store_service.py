@@ -30,7 +30,7 @@ def host(lab_at, s3, tmp_path):
 
 def wait_for(service, model, index=None):
     """Wait until the service has loaded a model and an index. No request is sent that could make the service load them."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         [worker] = service.health()["workers"]
         if worker["model"] == model.release_id and index in (None, worker["indices"].get("tech")):
