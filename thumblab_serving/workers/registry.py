@@ -174,8 +174,13 @@ def _texts(stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lives(process: str, started: float) -> bool:
-    """Return whether the process with this id started at this time. If not, a new process has the id of a dead process."""
+    """Return whether the process with this id runs, and started at this time.
+
+    If it started at another time, a new process has the id of a dead process. A process that has ended, but was not
+    reaped by its parent process (a zombie), does not run.
+    """
     try:
-        return abs(_started(int(process)) - started) < 1
+        is_same = abs(_started(int(process)) - started) < 1
+        return is_same and psutil.Process(int(process)).status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return False

@@ -52,6 +52,14 @@ def test_a_worker_knows_the_state_of_the_others_until_they_die(registry, other, 
     assert list((tmp_path / "workers").iterdir()) == []
 
 
+def test_a_killed_worker_is_not_counted_although_it_is_not_yet_reaped(registry, other):
+    assert registry.has_other_ready()
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # Wait for its end, and do not reap it.
+    assert not registry.has_other_ready()
+    assert [worker.itself for worker in registry.all()] == [True]
+
+
 def test_each_request_to_forget_reaches_the_other_workers_once(registry, other):
     registry.ask_to_forget()
     assert not registry.is_asked_to_forget()
