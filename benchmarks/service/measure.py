@@ -1,7 +1,7 @@
 """Measure how long the scoring service takes to answer. Compare the service with a plain handler, and with the same
 work without a server.
 
-    python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
+    python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5] [--pause 0]
 
 Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time. The servers get
 requests in turn, so that other programs on the machine slow down all servers equally. The weights are random, because
@@ -18,11 +18,16 @@ The overhead of the service is the time of *uncached* with one client, divided b
 programs on the machine change these times. The second table has the processor time of a request in all processes of a
 server, which other programs hardly change. The column *client* has the processor time of a *cached* request in the
 process that sends it. The third table has the requests that were answered in a second.
+
+Without `--pause`, a client sends its next request as soon as it has an answer. So several clients always use all cores,
+and mostly wait for each other. With `--pause 0.25`, a client waits about 0.25 s before each request. The table does not
+include this wait.
 """
 
 import argparse
 import http.client
 import os
+import random
 import secrets
 import socket
 import statistics
@@ -153,8 +158,11 @@ def _answers(port: int, path: str, part: bytes) -> bool:
         return False
 
 
-def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
-    """Send the requests from several clients at the same time, and add the seconds of the requests to `into`."""
+def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds, pause: float = 0.0) -> None:
+    """Send the requests from several clients at the same time, and add the seconds of the requests to `into`.
+
+    Before each request, a client waits from 0.5 to 1.5 times `pause` seconds.
+    """
     waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
     client_before, began = time.process_time(), time.perf_counter()
     errors: list[str] = []
@@ -166,6 +174,7 @@ def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) ->
                 if not waiting:
                     return
                 body = waiting.pop()
+            time.sleep(pause * random.uniform(0.5, 1.5))
             start = time.perf_counter()
             connection.request("POST", "/v1/score", body, _HEADERS)
             reply = connection.getresponse()
@@ -212,7 +221,7 @@ def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
     return work
 
 
-def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console) -> None:
+def measure(encoder: str, clients: Sequence[int], rounds: int, pause: float, console: Console) -> None:
     """Print the median time of a request, and the processor time, for each number of clients and each kind of work."""
     pictures = thumbnails(_PICTURES)
     pairs = [(pictures[n], pictures[(n + 5) % _PICTURES]) for n in range(_PICTURES)]
@@ -243,10 +252,10 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console)
             for count in clients:
                 asked = [known[n % _PICTURES] for n in range(max(_PER_ROUND, 2 * count))]
                 for side, server in servers.items():
-                    ask(server, asked, count, seconds[side, count])
+                    ask(server, asked, count, seconds[side, count], pause)
                 fresh = [body_of([data + secrets.token_bytes(9) for data in pair]) for pair in pairs[:_NEW_PER_ROUND]]
-                ask(servers["cached"], fresh, count, seconds["new", count])
-    title = f"Two thumbnails of 1280x720, {encoder}"
+                ask(servers["cached"], fresh, count, seconds["new", count], pause)
+    title = f"Two thumbnails of 1280x720, {encoder}" + (f", a pause of {pause:g} s" if pause else "")
     console.print(_table(f"{title}, median milliseconds", clients, {k: v.median for k, v in seconds.items()}))
     used = {("client", count): seconds["cached", count].used_by_one_client for count in clients}
     used |= {key: found.used_by_one for key, found in seconds.items()}
@@ -288,8 +297,11 @@ def main() -> None:
         help=f"numbers of clients, at most {MOST_CLIENTS} (default: 1 8 32)",
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="number of rounds (default: 5)")
+    parser.add_argument(
+        "--pause", type=float, default=0.0, help="seconds that a client waits before a request (default: %(default)s)"
+    )
     options = parser.parse_args()
-    measure(options.encoder, options.clients, options.rounds, Console())
+    measure(options.encoder, options.clients, options.rounds, options.pause, Console())
 
 
 if __name__ == "__main__":
