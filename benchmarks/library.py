@@ -7,8 +7,8 @@ A reader is an object that loads a library and searches it, as the scoring servi
 - the time until a reader finds a video that was added after the reader had loaded the library;
 - the time of a search, compared with numpy, autofaiss and pgvector.
 
-The database server and the folders are temporary. autofaiss is installed once, into its own environment inside
-the lab's environment.
+The database server and the folders are temporary. The first run installs autofaiss in a separate Python environment,
+which later runs use again.
 """
 
 import argparse
@@ -196,7 +196,9 @@ def serving(labs: dict[int, Lab], console: Console) -> Table:
 
 
 def upserts(lab: Lab, size: int, console: Console) -> Table:
-    """Insert videos one by one, and return a table of the seconds until a running reader finds each of them.
+    """Insert videos one by one, and measure how long a running reader takes to find each video.
+
+    Return a table of the seconds.
 
     `serving` must be called first, because it builds the library.
     """

@@ -98,7 +98,7 @@ def _figures(split: str, gaps: Float64s, planted: Float64s, slope: float, is_tes
 
 
 def expected_error(claimed: Float64s, true: Float64s) -> float:
-    """Return the expected calibration error of claimed win probabilities [m], if the true probabilities [m] are known.
+    """Return the expected calibration error of the win probabilities `claimed` [m], given the `true` probabilities [m].
 
     Each pair counts twice, once in each order of its pictures. The ten bins have about the same number of pairs.
     """

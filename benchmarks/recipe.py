@@ -164,8 +164,9 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
 
 class Window:
-    """A window of the catalogue, with the models that the default recipe fits to this window. `kept` is the factor by
-    which the channel adapters multiply the score of the global model.
+    """The oldest videos of the catalogue's channels, and the models that the default recipe fits to these videos.
+
+    `kept` is the factor by which the channel adapters multiply the score of the global model.
     """
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
@@ -181,7 +182,7 @@ class Window:
     def evaluate(self, variant: Variant) -> list[Figures]:
         """Return the AUCs of a variant for each seed.
 
-        A variant that averages the scores of the seeds has only one result.
+        If the variant averages the scores of all seeds, the list has only one entry.
         """
         models = [self._fit(variant, seed) for seed in self.seeds] if variant.trained() else self.models
         if variant.together:

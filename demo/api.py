@@ -123,7 +123,7 @@ class Api:
         return {"kind": "youtube#videoListResponse", **envelope, "items": items}
 
     def batch_get_stats(self, params: Params) -> Json:
-        """Answer `videos.batchGetStats` by id. Unknown ids are left out."""
+        """Answer `videos.batchGetStats` for the given video ids. Unknown ids are left out."""
         parts = query_params.parts(params)
         videos = self._world.videos(query_params.ids(params, "id"))
         return {

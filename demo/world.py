@@ -74,7 +74,7 @@ class World:
     def make_private(self, video_id: str) -> None:
         """Hide a video everywhere except in the uploads of its channel.
 
-        The uploads list the hidden video as a private video.
+        There it is shown as a private video.
         """
         video = self._existing(video_id)
         with self._lock:

@@ -1,7 +1,7 @@
 """Remove the files of installed packages that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
 
-The wheels of OpenVINO and other packages contain tests, C++ headers, drivers for other processors and readers of other
-model formats. A test installs the service's packages, trims them, and scores a picture.
+The wheels of OpenVINO and other packages contain tests, C++ headers, drivers for graphics processors and readers of
+model formats that the service does not use. A test installs the service's packages, trims them, and scores a picture.
 """
 
 import shutil

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "object_s
 
 
 class OneByOne(ImageObjects):
-    """The pictures of an object store, read by one request after the other."""
+    """The pictures of an object store. Each picture is requested only after the one before it has been read."""
 
     reads_at_once = 1
 

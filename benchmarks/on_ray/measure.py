@@ -40,8 +40,8 @@ class Block:
 class Speed:
     """The speed of one or several workers, while all of them compute.
 
-    `by_clock`: pictures per second of all workers. `by_core`: pictures per second of processor time. `start`: seconds
-    until every worker has finished its first block, in which it loads the model.
+    `by_clock`: pictures per second of all workers together. `by_core`: pictures per second of processor time. `start`:
+    seconds until every worker has finished its first block, in which it loads the model.
     """
 
     by_clock: float

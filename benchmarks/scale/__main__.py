@@ -37,8 +37,8 @@ def measure(stage: Stage, size: int, folder: Path, threads: int) -> Measurement:
 
 
 def run(stages: Sequence[Stage], sizes: Sequence[int], options: argparse.Namespace, console: Console) -> Results:
-    """Measure each stage at each size, and return all measurements. A measurement that is stored in the folder is not
-    repeated.
+    """Measure each stage at each size, and return all measurements. A measurement that an earlier call stored in
+    `options.folder` is not repeated, unless `options.again` is true.
     """
     options.folder.mkdir(parents=True, exist_ok=True)
     results = Results.read(options.folder / "results.json")

@@ -14,8 +14,9 @@ LARGEST_EXPONENT = 1.1
 LARGEST_MEMORY = 6 * 10**9
 """The peak memory that a stage may use, in bytes. A stage that uses more is reported as a fault."""
 _LEAST_SECONDS = 0.5
-"""A size with less processor time than this is left out of a fit, because most of this time is the start of the
-program.
+"""The least processor time of a size that is used in a fit, in seconds.
+
+Most of a shorter time would be the start of the program.
 """
 
 

@@ -62,7 +62,7 @@ def build_index(size: int, folder: Path) -> dict[str, float]:
 
 
 def publish(size: int, folder: Path) -> None:
-    """Make the release of `build_index` if it is missing."""
+    """Call `build_index` if `folder` has no release yet."""
     plant(size, folder)
     if not (folder / "releases").exists():
         build_index(size, folder)

@@ -5,13 +5,13 @@ work without a server.
 
 Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time. The servers get
 requests in turn, so that other programs on the machine slow down all servers equally. The weights are random, because
-the time does not depend on the weights. Five kinds of work are compared:
+the time does not depend on the weights. Six measurements are compared:
 
 - *bare*: decode, encode, search and rank in one thread, with the functions of the lab, without a server;
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
 - *uncached*: the service, which caches no vectors but has measured the sub-scores before;
 - *cached*: the service, with pictures that it has scored before;
-- *two workers*: the same, with two processes that share the cores and the connections;
+- *two workers*: as *cached*, with two processes that share the cores and the connections;
 - *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
 The overhead of the service is the time of *uncached* with one client, divided by the time of *bare*, minus 1. Other
@@ -238,7 +238,7 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, pause: float, con
             "two workers": stack.enter_context(running("served", folder, encoder, "two")),
         }
         for server in servers.values():
-            ask(server, known * 3, 6, Seconds())  # Both of two workers get each picture.
+            ask(server, known * 3, 6, Seconds())  # If there are two workers, both get each picture.
         for pair in pairs[:4]:
             work(pair)
         for number in range(rounds):

@@ -39,7 +39,7 @@ _KINDS = {
     "with a filter": {"min_outlier_multiple": 3},
     "100 thumbnails": {"k": 100},
 }
-"""The options of each kind of measured request, by the name of the kind."""
+"""The kinds of requests that are measured, by name. Each kind has its query parameters."""
 
 
 def plant(settings: Settings, count: int) -> NicheIndex:

@@ -15,7 +15,7 @@ Canvas = npt.NDArray[np.uint8]
 def rgb(red: float, green: float, blue: float) -> Colour:
     """Convert red, green and blue to whole numbers from 0 to 255, and return them as a colour.
 
-    A smaller or larger component is clipped to this range, and a fraction is dropped.
+    A number outside this range is clipped to it, and the digits after the decimal point are cut off.
     """
     return tuple(int(min(255.0, max(0.0, value))) for value in (red, green, blue))  # type: ignore[return-value]
 

@@ -90,7 +90,7 @@ class PlantedThumbnail:
 class PlantedSwap:
     """A change of a video's thumbnail by its owner.
 
-    From `at` on, views per hour are exp(`effect`) times the views per hour of the first picture.
+    From `at` on, the video gets exp(`effect`) times the views per hour that it would get with its first picture.
     """
 
     video_id: str

@@ -49,8 +49,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, drawn: Any) -> Path:
 def shell(environment: dict[str, str], open_lab: Any, catalogue: Path) -> Shell:
     """A function that runs `thumblab evaluate`.
 
-    The command imports each catalogue into a separate lab. In these tests, the fixture `open_lab` makes these labs.
-    Commands on the same catalogue share one lab.
+    The command imports a catalogue into a separate lab. In these tests, `open_lab` makes one lab for each catalogue.
     """
     labs: dict[Path, Any] = {}
 

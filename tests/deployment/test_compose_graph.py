@@ -223,8 +223,8 @@ def test_a_run_on_the_code_server_makes_the_service_score(healthy: Graph, tmp_pa
     answer = score(healthy).json()
     assert [thumbnail["error"] for thumbnail in answer["thumbnails"]] == [None, None]
     assert explanation["served"].removeprefix("model/all/") in str(answer)
-    # In the image, DAGSTER_HOME is read-only, so Dagster must write no file there. The test ignores the empty folders
-    # that Dagster makes for its telemetry, although telemetry is off.
+    # In the image, DAGSTER_HOME is read-only, so Dagster must write no file there. Dagster makes empty folders for its
+    # telemetry even if telemetry is off. The test ignores these folders.
     home = healthy.machine.lab / "dagster-home"
     assert [path.name for path in home.rglob("*") if path.is_file()] == ["dagster.yaml"]
     assert PASSWORD not in "".join(healthy.log(name) for name in healthy.containers)

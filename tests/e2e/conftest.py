@@ -17,7 +17,7 @@ from thumblab_pipelines.models.tracking import Tracked, Tracker
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[RunningLab]:
-    """A running `thumblab up --demo`, in which no job has run yet."""
+    """The demo's lab, started by `thumblab up --demo`. No job has run in it yet."""
     with new_folder() as folder, running(folder, "--demo") as up:
         yield RunningLab(up, folder / "demo")
 

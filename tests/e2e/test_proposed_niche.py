@@ -1,8 +1,9 @@
-"""Test how a creator whose channel the lab does not know gets from an export to an adapted verdict, without choosing a
-niche.
+"""Test the way of a creator from an export to a verdict that is adapted to the creator's channel.
+
+The lab has no videos of the channel, and the creator chooses no niche.
 
 The lab of these tests has the videos of two niches of the demo. The emulated YouTube has thumbnails of the other niches
-too, so their videos serve as those of unknown channels.
+too. Videos of these niches serve as the videos of the creator's channel.
 """
 
 import csv
@@ -154,7 +155,7 @@ class Walk:
 
 @pytest.fixture
 def walk(browser: Browser, lab: RunningLab, tmp_path: Path) -> Iterator[Callable[[int, bool], Walk]]:
-    """A function that begins a walk: it opens the page with the key of the lab."""
+    """A function that opens the service's page with the key of the lab, and returns a walk through this page."""
     downloads = tmp_path / "downloads"
     downloads.mkdir()
 
@@ -172,7 +173,7 @@ def walk(browser: Browser, lab: RunningLab, tmp_path: Path) -> Iterator[Callable
 
 
 def rank(walk: Walk, channel: str, ideas: Sequence[Path]) -> str:
-    """Compare three thumbnails for the channel that was learnt, with the keyboard. Return the verdict."""
+    """Use the keyboard to compare three thumbnails for the channel that was learnt. Return the verdict."""
     browser = walk.browser
     walk.enter("compare-for-channel")
     browser.wait(f"document.getElementById('channel').value === {json.dumps(channel)}")

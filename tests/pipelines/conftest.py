@@ -36,7 +36,7 @@ class Small:
 
 @pytest.fixture(scope="module")
 def module_lab(open_lab: Callable[..., Lab]) -> Lab:
-    """A lab with a database that the tests of one module share."""
+    """A lab with an empty database. The tests of one module share this lab."""
     return open_lab()
 
 

@@ -16,7 +16,7 @@ from thumblab_pipelines.lab import Lab
 
 @pytest.fixture
 def run(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A function that runs the command in an empty lab."""
+    """A function that runs `thumblab report` in an empty lab."""
     lab = open_lab()
     monkeypatch.setattr(Lab, "existing", lambda chosen=None: lab)
 

@@ -186,7 +186,7 @@ URLS = {
     "bracket-not-closed": "https://[::1/picture",
     "bracket-with-decoy": "https://[::1].pictures.example/picture",
 }
-"""URLs that hide their host, or use another scheme or port."""
+"""URLs that hide their host, or whose scheme or port is not allowed."""
 
 LOCATIONS = {
     "loopback": "https://127.0.0.1/picture",

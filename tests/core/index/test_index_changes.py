@@ -113,11 +113,10 @@ class Library(RuleBasedStateMachine):
 
 
 class Approximate(Library):
-    """The same state machine with an approximate index.
+    """The state machine `Library` with an approximate index.
 
     An approximate index divides its vectors into lists, and usually searches only some of the lists. The index of this
-    test has two lists, and FAISS searches both lists. A search must therefore find what numpy finds, as in the test
-    above.
+    test has two lists, and FAISS searches both lists. A search must therefore find what numpy finds, as in `Library`.
     """
 
     factory = "IDMap,IVF2,Flat"

@@ -48,7 +48,7 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     merge(connection, two, one)
     label(connection, four, "Zénobia")
     label(connection, four, "zenobia")
-    # Another cluster once had the name of Zenobia.
+    # The cluster `three` has the name Zenobia only for a while.
     label(connection, three, "Someone")
     unlabel(connection, one)
     label(connection, three, "ZENOBIA")

@@ -207,7 +207,7 @@ def test_a_silent_owner_loses_the_lock_and_cannot_promote(
     good, new = serve(objects, "good"), publish(objects, "new")
     monkeypatch.setattr(
         changing_lock, "BEAT_SECONDS", 60.0
-    )  # The owner of the lock sends no sign of life, as if its machine slept.
+    )  # The owner does not renew the lock, as if its machine slept.
     elsewhere._places.locks._silent_s = 0.5  # type: ignore[attr-defined]
     with objects.serving.changing(KIND, SCOPE):
         with elsewhere.serving.changing(KIND, SCOPE, patience=20):

@@ -21,7 +21,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 @pytest.fixture
 def reader(url: str, tmp_path: Path) -> ReleaseStore:
-    """The same store on another host. That host has published no release itself."""
+    """The release store as a second host sees it. The second host has published no release."""
     return object_store(url, tmp_path / "reader")
 
 
@@ -72,7 +72,7 @@ def test_a_copy_that_has_changed_is_fetched_again_with_a_warning(
 ) -> None:
     release = read(reader, serve(objects, "good"))
     path, before = release.path / "a.bin", (release.path / "a.bin").stat()
-    if damage == "flip":  # The file keeps its size and its time. Only its content shows the damage.
+    if damage == "flip":  # The file keeps its size and modification time. Only its content shows the damage.
         content = bytearray(path.read_bytes())
         content[7] ^= 1
         path.write_bytes(content)

@@ -57,7 +57,7 @@ def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_ema
 
             wait_until(ended, 300, "the three runs fail", every=1)
             wait_until(lambda: bool(webhook.texts and mails.mails), 300, "the alert arrives", every=1)
-            time.sleep(65)  # Wait until the sensor was evaluated twice more.
+            time.sleep(65)  # In this time, Dagster evaluates the sensor two more times.
             (text,), (mail,) = webhook.texts, mails.mails
             assert text.startswith("*roll_back_index of ")
             assert "failed (3 times)*" in text

@@ -10,7 +10,7 @@ from thumblab_core.monitoring.watch_state import changing_state
 
 
 def keep_niches(watch: Watch, niches: Iterable[str]) -> None:
-    """Write the file of the lab's niches, as the lab does when a person retires all other niches."""
+    """Write only `niches` to the lab's file of niches, as if a person had retired all other niches."""
     (watch.folder / "niches.json").write_text(json.dumps({"niches": list(niches)}))
 
 

@@ -1,4 +1,4 @@
-"""Tests of faults around the sensor that sends alerts about failed runs and failed checks.
+"""Test that the sensor that sends alerts loses no alert and sends none twice after a fault.
 
 The fault is in the sensor's state file, the clock, the disk or Dagster's database.
 """

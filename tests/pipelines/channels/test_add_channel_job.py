@@ -162,7 +162,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], (
         "the channel's owner must be shown as a revoked key"
     )
-    # The folder is used again for an import by a different key.
+    # Without its report, the folder can be used again: the key of Bob now imports the same export.
     (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
     assert (result.success, report.state, report.imported) == (False, "failed", None)

@@ -196,7 +196,7 @@ def test_a_channel_moves_only_together_with_the_requests_to_rebuild(
     path = write(tmp_path / NAME, owner.rows(6))
     add(owner, path)
     monkeypatch.setattr(Serving, "current_id", lambda *_: "a release")
-    with owner.lab.engine.begin() as connection:  # The second of the two requests fails.
+    with owner.lab.engine.begin() as connection:  # The request to rebuild the index of gaming fails.
         connection.execute(text("ALTER TABLE index_rebuilds ADD CONSTRAINT fails CHECK (niche <> 'gaming')"))
     with pytest.raises(IntegrityError):
         import_exports(owner.lab, GivenExports([path], niche="gaming"))

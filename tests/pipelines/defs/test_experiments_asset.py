@@ -1,4 +1,4 @@
-"""Tests of the Dagster asset `experiments`, which reports figures and a preview, and has checks."""
+"""Test the figures, the preview and the checks of the Dagster asset `experiments`."""
 
 from collections.abc import Callable
 from datetime import date

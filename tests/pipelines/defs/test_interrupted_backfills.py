@@ -89,7 +89,7 @@ def test_a_backfill_continues_when_the_code_can_be_loaded_again(
     instance, backfill_id = workspace.instance, launch(workspace)
     with monkeypatch.context() as patch:
         lose_code(workspace, patch)
-        for _ in range(8):  # Evaluate more often than Dagster retries after an error.
+        for _ in range(8):  # Raise more errors than Dagster usually allows a backfill.
             evaluate(workspace)
     assert status(instance, backfill_id) == (BulkActionStatus.REQUESTED, None)
     assert instance.get_runs() == []
