@@ -66,7 +66,7 @@ def main() -> None:
         "other titles of its channel": match[(channel[:, None] == channel[None]) & ~own],
     }
     table = Table(
-        title=f"Share of comparisons that reach the value; {len(texts_by_video):,} pictures with text",
+        title=f"Share of titles with at least this title_match; {len(texts_by_video):,} pictures with text",
         title_justify="left",
         box=SIMPLE_HEAD,
     )

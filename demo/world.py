@@ -55,8 +55,9 @@ class World:
         self._thumbnails: dict[str, list[_Thumbnail]] = {}
         """The pictures that replaced the picture of a video, in the order of time. The last picture is shown."""
         self._views_changed = False
-        """Whether a change of a picture has an effect on views. If true, the views differ from the views in the
-        catalogue.
+        """Whether a new picture has changed how fast its video gains views.
+
+        If so, the catalogue no longer sorts videos correctly by views.
         """
         self._lock = threading.Lock()
 

@@ -18,7 +18,8 @@ LOOKS = [
 
 def violations(browser):
     """Return the accessibility faults that axe finds on the page: each broken rule, and the elements that break it."""
-    # The content security policy of the page forbids other scripts, so the test runs axe through the DevTools protocol.
+    # The page's content security policy forbids scripts of other origins, so the test runs axe through the DevTools
+    # protocol.
     browser.evaluate(f"{AXE.read_text()}; undefined")
     found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})})")
     assert len(found["passes"]) > 15, "axe must have examined the page"

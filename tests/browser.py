@@ -33,7 +33,7 @@ STARTS = 3
 def start_chromium(profile):
     """Start Chromium, and return its process and the URL of its DevTools protocol.
 
-    If Chromium does not start, the error shows what each start wrote.
+    If Chromium does not start, the error shows the output of each attempt.
     """
     written = []
     for attempt in range(STARTS):

@@ -108,8 +108,8 @@ def _built(lab: Lab) -> Table:
 def _moved(vectors: dict[str, Float32s]) -> Table:
     """Measure how far videos move on a map when the library changes, and return a table.
 
-    The first map has 95 % of the videos of a library. For the second map, 5 % of the videos are replaced by others. The
-    layout of the second map starts from the places of the first map.
+    The first map has 95 % of the videos of a library. For the second map, 5 % of the videos are replaced by the videos
+    that the first map lacks. The layout of the second map starts from the places of the first map.
     """
     table = _table(
         f"{CHANGED:.0%} of the library changes",

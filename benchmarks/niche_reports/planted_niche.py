@@ -18,7 +18,7 @@ the feature is true.
 """
 
 _SPREAD = 0.1
-"""Standard deviation of an effect over the channels."""
+"""How much the effect of a feature varies between the channels, as a standard deviation."""
 
 _NOW = pd.Timestamp("2026-11-01", tz="UTC")
 

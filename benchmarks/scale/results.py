@@ -76,10 +76,7 @@ def last_exponent(seconds: dict[int, float]) -> float | None:
 
 
 def faults(measured: dict[int, Measurement]) -> list[str]:
-    """Return the limits that the measurements of a stage exceed, and the errors of the stage, each as a text.
-
-    The list is empty if there are none.
-    """
+    """Return a text for each limit that a stage's measurements exceed, and for each error of the stage."""
     found = [f"{size:,}: {m.error}" for size, m in measured.items() if m.error is not None]
     whole = {size: m for size, m in measured.items() if m.error is None}
     fitted = exponent({size: m.cpu for size, m in whole.items()})

@@ -272,7 +272,10 @@ def _rates(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], Se
 
 
 def _table(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], float]) -> Table:
-    """Return a table of the seconds of a request by kind and number of clients, in milliseconds."""
+    """Return a table of `seconds` in milliseconds: a row for each number of clients, a column for each kind of work.
+
+    `seconds` has the time of a request by its kind of work and the number of clients.
+    """
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     sides = [side for side in (*_SIDES, "client") if any(side == of for of, _ in seconds)]
     columns = ("clients", *sides, "overhead", "uncached/obvious", "cached/obvious")

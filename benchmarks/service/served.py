@@ -28,7 +28,7 @@ _FOLDER, _ENCODER = "THUMBLAB_BENCHMARK_FOLDER", "THUMBLAB_BENCHMARK_ENCODER"
 
 
 def app_of_worker() -> FastAPI:
-    """Return the service in a worker process."""
+    """Return a new scoring service. Each worker process calls this function once."""
     return create_app(settings_of(Path(os.environ[_FOLDER]), os.environ[_ENCODER]))
 
 

@@ -45,7 +45,7 @@ _CANDIDATES = 2_000
 
 @dataclass(frozen=True)
 class Planted:
-    """The numbers of videos of each kind, and of small channels, in a vast catalogue.
+    """How many videos of each kind, and how many small channels, a vast catalogue has.
 
     `videos` has the number of videos of each kind, which is one of `vast_fields.KINDS` or `plain`. `small_channels` is
     the number of channels with less than 100 subscribers.

@@ -76,7 +76,7 @@ def lab() -> Iterator[RunningLab]:
 
 @pytest.fixture
 def export(tmp_path: Path, catalogue: SyntheticCatalogue) -> Callable[..., Path]:
-    """A function that writes the export of a channel whose videos are those of two channels of a niche of the demo."""
+    """A function that writes the export of an invented channel. The videos in it are from two channels of the demo."""
 
     def write(channel: str, niche: str, titles: Iterable[str]) -> Path:
         path = tmp_path / f"Content 2015-01-01_2026-11-26 {channel}.csv"

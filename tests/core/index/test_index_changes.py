@@ -43,7 +43,8 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """For the number of each video: the seed of the video's vector, and the version of its title."""
+        """A dictionary from the number of a video to two numbers: the seed of its vector and the version of its title.
+        """
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 

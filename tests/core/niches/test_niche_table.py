@@ -100,7 +100,7 @@ def test_a_niche_whose_name_became_a_path_of_the_service_stays_and_can_be_change
     engine: Engine, tmp_path: Path
 ) -> None:
     add_niche(engine, tmp_path, COOKING)
-    with engine.begin() as connection:  # As a version of the lab stored it that did not reserve the name yet.
+    with engine.begin() as connection:  # Imitate an older version of the lab, which did not reserve this name.
         connection.execute(text("UPDATE niches SET name = 'proposals' WHERE name = 'cooking'"))
     write_niche_file(engine, tmp_path)
     assert in_file(tmp_path) == (*DEFAULT_NAMES, "proposals")

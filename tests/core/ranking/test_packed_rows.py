@@ -12,7 +12,7 @@ from thumblab_core.ranking.packed_rows import PackedRows
 
 @pytest.fixture
 def rows() -> Float32s:
-    """Rows [40, 300]: 60 dense columns, 200 columns with few values, and 40 columns of zeros."""
+    """Rows [40, 300]: 60 dense columns, 200 columns with mostly zeros, and 40 columns with only zeros."""
     random = np.random.default_rng(0)
     made = random.standard_normal((40, 300)).astype(np.float32)
     made[:, 60:260] *= random.random((40, 200)) < 0.05

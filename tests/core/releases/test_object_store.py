@@ -36,7 +36,7 @@ def bucket(url: str) -> Bucket:
 
 @pytest.fixture
 def elsewhere(url: str, tmp_path: Path) -> ReleaseStore:
-    """The same store on another host. That host has its own cache."""
+    """The release store as a second host sees it. The second host has its own cache."""
     return object_store(url, tmp_path / "elsewhere")
 
 

@@ -319,7 +319,7 @@ def stop_schedules(lab: RunningLab) -> None:
     """Stop all schedules, so that only the trials start runs."""
     query = """query($of: RepositorySelector!) { schedulesOrError(repositorySelector: $of) { ... on Schedules {
         results { id scheduleState { status } } } } }"""
-    time.sleep(10)  # The daemon stores the states of all schedules in its first seconds.
+    time.sleep(10)  # A schedule that is stopped in the daemon's first seconds may start again.
     for schedule in lab.graphql(query, of=REPOSITORY)["schedulesOrError"]["results"]:
         if schedule["scheduleState"]["status"] != "STOPPED":
             lab.graphql("mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }", id=schedule["id"])

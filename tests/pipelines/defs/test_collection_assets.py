@@ -261,7 +261,7 @@ def test_what_all_niches_share_is_cleaned_although_the_retention_of_a_niche_and_
 
 
 def unused_picture(lab: Lab) -> Path:
-    """Store an old picture that no row names, and return its path."""
+    """Store an old picture that belongs to no row of the database, and return its path."""
     path = lab.images.path(lab.images.put(b"an old picture"))
     os.utime(path, (0, 0))
     return path

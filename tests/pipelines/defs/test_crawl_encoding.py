@@ -18,8 +18,8 @@ from thumblab_pipelines.lab import Lab
 def tick(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that evaluates the sensor once.
 
-    The function is given the number of videos of each niche that wait to be encoded, and the sensor's cursor. It
-    returns the niche of the requested run, and the new cursor.
+    The arguments are how many videos of each niche wait to be encoded, and the sensor's cursor. The function returns
+    the niche of the requested run, and the new cursor.
     """
     lab = open_lab()
 
