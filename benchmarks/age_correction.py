@@ -50,7 +50,7 @@ _SPREAD = 1.0
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12
-"""Maximum number of observations that are used of one video."""
+"""The largest number of observations that the benchmark uses of one video."""
 _CLOSE = 2.0
 """Two videos have a similar age if the older video is at most this many times as old as the younger video."""
 _SEEDS = (7, 1, 2)

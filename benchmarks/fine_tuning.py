@@ -42,7 +42,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
 
     `pictures` is the number of random pictures. The weights of the model are random too.
     """
-    encoder = OpenClipEncoder(model, "")  # "" names no file of weights, so the weights are random.
+    encoder = OpenClipEncoder(model, "")  # No file of weights is given, so the weights are random.
     size, visual = encoder.preprocessing, encoder.torch_model.visual
     random_pictures = np.random.default_rng(0).integers(0, 255, (pictures, size.height, size.width, 3), np.uint8)
     names = [str(number) for number in range(pictures)]
@@ -55,7 +55,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            # Each item of `kept` is the input of one kind of epoch: the stored activations, or the stored pictures.
+            # `kept` has the inputs for two kinds of epochs: the stored activations first, then the stored pictures.
             kept = []
             for byte_limit in (2**40, 0):
                 folder = Path(name) / str(byte_limit)

@@ -225,7 +225,9 @@ def _training(config: TrainConfig) -> Training:
 
 
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
+    """Return the AUCs of each variant and of a reference model, by name.
+
+    The AUCs of a model are an array [windows, seeds, 4]. The four AUCs are explained at `Figures`.
 
     The reference model is the ridge regression `partial_pooling` of the evaluation. The reference model is evaluated
     once for each window, so its array has one seed.

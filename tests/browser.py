@@ -27,7 +27,7 @@ FLAGS = (
 
 
 STARTS = 3
-"""How often Chromium is started. On a busy machine, Chromium sometimes ends or hangs while it starts."""
+"""The number of attempts to start Chromium. On a busy machine, Chromium sometimes ends or hangs while it starts."""
 
 
 def start_chromium(profile):

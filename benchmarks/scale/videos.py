@@ -91,7 +91,7 @@ def training(size: int, folder: Path) -> dict[str, float]:
 
 
 def train_missing(size: int, folder: Path) -> None:
-    """Train a model if there is none."""
+    """Train a model if `folder` has no trained model yet."""
     build_missing_pairs(size, folder)
     if not (folder / "trained.pickle").exists():
         training(size, folder)

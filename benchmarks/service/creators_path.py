@@ -166,7 +166,7 @@ def _lab(data_dir: Path, endpoint: str) -> Iterator[Service]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(90)
-        # Without this command, the database runs for some more seconds.
+        # Stop the database too, which would otherwise run for some more seconds.
         stop(Settings(_env_file=None, data_dir=data_dir))
 
 

@@ -47,8 +47,8 @@ def cost(chosen: Settings, servers: list[Server], seconds: float) -> tuple[float
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             time.sleep(1)
-            # The processor time of a process cannot be read after the process has ended. So the value is used that
-            # was read last, at most one second before the end.
+            # The processor time of a process cannot be read after the process has ended. The benchmark therefore uses
+            # the last value that it has read, at most one second before the end.
             used |= _times(home)
         spent = sum(used.values()) - sum(before.values())
         memory = sum(process.memory_info().rss for process in _processes(home)) / 2**20

@@ -114,8 +114,9 @@ class Formula:
         )
 
     def one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels depend on the pictures and on noise, but not on the effect of the
-        titles alone.
+        """Return the best AUC on pairs whose labels do not contain the effect of the titles alone.
+
+        The labels contain the effect of the pictures, which may depend on the title, and noise.
         """
         return self._best_auc(self._picture_variances(0))
 

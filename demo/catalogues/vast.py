@@ -140,7 +140,7 @@ class VastCatalogue(Source):
         return round(plan.level * plan.size)
 
     def planted(self) -> Planted:
-        """Return the numbers of videos by kind. Counting takes some microseconds for each video."""
+        """Return how many videos of each kind the catalogue has. Counting takes some microseconds for each video."""
         kinds: Counter[str] = Counter(dict.fromkeys((*KINDS, PLAIN), 0))
         kinds.update(kind_of(self._numbers.dice(number)) for number in range(self.video_count))
         return Planted(dict(kinds), sum(channel.subscribers < 100 for channel in self._channels))

@@ -148,7 +148,7 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether the database has vectors of titles, and has more vectors of pictures."""
+    """Return whether the database has vectors of titles, and more vectors of pictures than of titles."""
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 
@@ -177,7 +177,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The observations at the three kills, and in the first and the second run of `thumblab demo` after the kills."""
+    """What the test saw at the three kills, and in the first and the second run of `thumblab demo` after the kills."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

@@ -29,7 +29,7 @@ def test_an_index_keeps_distances_if_it_neither_transforms_nor_quantizes_the_vec
 
 @pytest.fixture(scope="module")
 def clustered() -> Vectors:
-    """12,300 vectors of length 48. The vectors form clusters, as the vectors of an encoder do.
+    """12,300 unit vectors with 48 dimensions. The vectors form clusters, as the vectors of an encoder do.
 
     The clusters differ in only 12 dimensions. Noise is added in all 48 dimensions.
     """

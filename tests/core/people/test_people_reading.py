@@ -128,7 +128,7 @@ def test_the_statistics_count_faces_and_shares_of_current_thumbnails(connection:
     assert (share.thumbnails, share.searched, share.share) == (2, 4, 0.5)
     own = people_statistics(connection, Scope(channels=("UC1",), given=False))
     assert (own.faces, own.shares[0].share) == (3, pytest.approx(2 / 3))
-    # The video `a` gets a new thumbnail. Its old thumbnail no longer counts.
+    # The video `a` gets a new thumbnail. The statistics leave out its old thumbnail.
     connection.execute(update(thumbnails).where(thumbnails.c.video_id == "a").values(sha256=sha("new")))
     assert people_statistics(connection).shares[0].thumbnails == 1
     assert people_statistics(connection, Scope(niche="none", given=False)).shares[0].share is None

@@ -114,7 +114,7 @@ def test_unread_pictures_and_unknown_lengths_may_be_left_out() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_models_of_old_versions_get_the_same_bytes_as_before(version: int) -> None:
-    """Make inputs of versions 1 and 2. Later versions added the blocks for the agreement and for the video's length.
+    """Make inputs of versions 1 and 2, without the blocks `agreement` and `length`, which version 3 added.
 
     Inputs of versions 1 and 2 consist of four blocks, in this order: the picture's vector, the title's vector, the
     title facts of the version, and the words of the title. The words in pictures and the lengths of videos must not

@@ -2,7 +2,7 @@
 
 python object_store_processes.py publish URL CACHE       publish, promote and prune until the process is killed
 python object_store_processes.py read URL CACHE          print one line for each release that was read and verified
-python object_store_processes.py promote URL CACHE NAME  publish and promote ten releases, whose `who` is NAME
+python object_store_processes.py promote URL CACHE NAME  publish and promote ten releases that store NAME as `who`
 """
 
 import hashlib

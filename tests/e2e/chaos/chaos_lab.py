@@ -105,7 +105,7 @@ class ChaosLab:
         return run_id
 
     def set_back(self, job: Job) -> None:
-        """Restore the state of the lab before the job.
+        """Restore the state that the lab had before the job.
 
         Dagster's daemon is paused during the restoration, so that no sensor reads a half-restored state.
         """

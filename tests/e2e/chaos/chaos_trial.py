@@ -25,7 +25,7 @@ _SETTLED_SECONDS = 12.0
 SERVICE_VICTIMS = ("service",)
 
 DATABASES = ("database", "a process of the database")
-"""The victims whose kill stops the database. Dagster retries a step twice if the database is down. If all tries fail,
+"""The processes whose kill stops the database. Dagster retries a step twice if the database is down. If all tries fail,
 Dagster does not retry the run, and this is no fault.
 """
 

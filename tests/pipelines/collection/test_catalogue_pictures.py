@@ -1,6 +1,6 @@
 """Tests of a catalogue's pictures.
 
-Only files inside the folder of the catalogue are read. An unreadable picture excludes only the row that names it.
+Only files inside the folder of the catalogue are read. If a picture cannot be read, only its row is left out.
 """
 
 import io

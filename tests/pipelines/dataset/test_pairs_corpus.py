@@ -160,7 +160,7 @@ def test_ten_thousand_copies_of_a_picture_need_the_memory_of_one_block(files: st
 
 
 class VideoRows:
-    """A lab without pictures and vectors, into which a test inserts videos and their counts."""
+    """A lab without pictures and vectors, into which a test inserts videos and their view counts."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab

@@ -182,7 +182,7 @@ def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
 
 
 def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
-    """Return the tables and releases of other assets that a step read, by the name of the other asset."""
+    """Return which tables and releases of other assets a step read, by the name of the other asset."""
     read: dict[str, set[str]] = {}
     for name in touched.reads - set(UNOWNED):
         owner = OWNER[name]
@@ -214,7 +214,8 @@ def test_every_declared_dependency_of_an_asset_is_read(traces: dict[str, Touched
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))
         # Some assets read the table `videos`, which is no output of an asset in Dagster. Such an asset may depend on
-        # the assets that write the table, so that it runs after these assets. It need not read their other data.
+        # the assets that write the table, so that it runs after these assets. But it need not read anything else that
+        # these assets make.
         writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
         own = {owner for owner, of in WRITERS.items() if asset in of}
         unread[asset] = deps[asset] - read - writers - own
