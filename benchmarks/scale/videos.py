@@ -67,7 +67,7 @@ def pairs(size: int, folder: Path) -> dict[str, float]:
 
 
 def build_missing_pairs(size: int, folder: Path) -> None:
-    """Build a pairs release if there is none."""
+    """Build a pairs release if the lab in `folder` has none."""
     plant(size, folder)
     if not (folder / "lab" / "releases" / "pairs").exists():
         pairs(size, folder)

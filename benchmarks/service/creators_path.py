@@ -42,7 +42,7 @@ _NICHE = "tech"
 _TITLE = "I tested every phone under $200"
 _COLUMNS = ("Content", "Video title", "Video publish time", "Duration", "Views", "Impressions")
 _CTR = "Impressions click-through rate (%)"
-_LONGEST = 1200.0  # The benchmark waits at most this number of seconds.
+_LONGEST = 1200.0  # The most seconds that the benchmark waits for the end of the import.
 _PAUSE = 0.2  # The seconds between two requests for the state of the import.
 _ENDED = ("done", "failed")
 

@@ -60,7 +60,7 @@ def catalogue() -> SyntheticCatalogue:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[RunningLab]:
-    """A running `thumblab up --demo` with libraries of tech and gaming. The first import trains its model."""
+    """A running `thumblab up --demo` with libraries of tech and gaming. It has no model before the first import."""
     with new_folder() as folder, running(folder, "--demo", THUMBLAB_DEMO_VIDEOS=str(VIDEOS)) as up:
         lab = RunningLab(up, folder / "demo")
         refreshed = httpx.post(

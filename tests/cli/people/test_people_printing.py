@@ -1,4 +1,4 @@
-"""Test what the commands `thumblab people` print. The tests need no networks and no database."""
+"""Test what the commands `thumblab people` print. The tests need neither the networks for faces nor a database."""
 
 import io
 from typing import Any
