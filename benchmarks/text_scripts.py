@@ -9,7 +9,7 @@ fonts-droid-fallback have the fonts for all writing systems of this benchmark.
 Each line is drawn in three styles: white on a dark background, black on yellow, and yellow with an outline on a blurred
 background. Each picture has one of four outcomes:
 - *read*: the reader returns a text that is nearly the same as the line;
-- *misread*: the reader returns a text that differs more from the line;
+- *misread*: the reader returns a text that differs clearly from the line;
 - *unread*: the reader finds a line, and reports that it cannot read the line;
 - *missed*: the reader finds no line.
 """

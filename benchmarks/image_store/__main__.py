@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "object_s
 
 
 class OneByOne(ImageObjects):
-    """The pictures of an object store. Each picture is requested only after the one before it has been read."""
+    """The pictures of an object store. The lab requests only one picture at a time."""
 
     reads_at_once = 1
 

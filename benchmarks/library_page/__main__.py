@@ -6,7 +6,7 @@ map is moved.
 The maps have random points. The columns of the table are:
 - *load*: the seconds from the request for the page until the whole map is drawn;
 - *frame*: the milliseconds in which the page draws one frame completely, while the whole map is moved;
-- *near*: the milliseconds of a frame while a part of the map with pictures, magnified 12 times, is moved;
+- *near*: the milliseconds of a frame while a part of the map with pictures is moved. This part is magnified 12 times;
 - *WebGL*: the milliseconds in which WebGL 2 draws only the points, for comparison.
 
 *frame* and *near* have three numbers each. The first is the time of the fastest frame, which other programs on the

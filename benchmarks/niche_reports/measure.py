@@ -41,7 +41,7 @@ def share_of(niche: PlantedNiche, name: str) -> tuple[float, float, float]:
 
 
 def coverage(niches: int, channels: int, videos: int) -> dict[str, float]:
-    """Return how often the 95 % interval of a planted feature contains the true value, 0 to 1, by feature."""
+    """Return, for each planted feature, how often (0 to 1) its 95 % interval contains the true value."""
     truth = true_shares()
     covered = dict.fromkeys(PLANTED, 0)
     for seed in range(niches):

@@ -14,7 +14,7 @@ LARGEST_EXPONENT = 1.1
 LARGEST_MEMORY = 6 * 10**9
 """The peak memory that a stage may use, in bytes. A stage that uses more is reported as a fault."""
 _LEAST_SECONDS = 0.5
-"""The least processor time of a size that is used in a fit, in seconds.
+"""A fit uses only sizes that take at least this many seconds of processor time.
 
 Most of a shorter time would be the start of the program.
 """

@@ -39,7 +39,7 @@ _KINDS = {
     "with a filter": {"min_outlier_multiple": 3},
     "100 thumbnails": {"k": 100},
 }
-"""The kinds of requests that are measured, by name. Each kind has its query parameters."""
+"""The measured kinds of requests by name, each with its query parameters."""
 
 
 def plant(settings: Settings, count: int) -> NicheIndex:

@@ -12,7 +12,7 @@ _YOUNGEST_DAYS = 1 / 1440
 
 
 def growth(age_days: float) -> float:
-    """Return which fraction of its final views a video has at an age: age / (age + `GROWTH_DAYS`)."""
+    """Return the fraction of a video's final views that the video has at an age: age / (age + `GROWTH_DAYS`)."""
     return age_days / (age_days + GROWTH_DAYS)
 
 

@@ -20,9 +20,13 @@ _NEUTRAL_WORDS = ("Common", "Usual", "Simple", "Recent", "Ordinary", "Quiet", "T
 class Vocabulary:
     """The words from which the titles of a niche are made, and the niche's clutter shape.
 
-    Args: motif: the clutter shape, a key of `motifs.MOTIFS`. channels: names of channels. plurals: nouns that follow a
-    number. deeds: verbs with which a title can begin. topics: what a title is about. banners: pairs of lines for the
-    large text in the picture.
+    Args:
+        motif: the clutter shape, a key of `motifs.MOTIFS`.
+        channels: names of channels.
+        plurals: nouns that follow a number.
+        deeds: verbs with which a title can begin.
+        topics: what a title is about.
+        banners: pairs of lines for the large text in the picture.
     """
 
     motif: str

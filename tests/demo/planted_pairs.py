@@ -13,8 +13,8 @@ from thumblab_core.arrays import Float64s
 def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
     """Return ln(views / growth) of each video, float64 (n,).
 
-    `growth` is the fraction of its final views that a video has already gained. The result therefore does not depend on
-    the video's age.
+    `growth` is the fraction of a video's final views that the video has already gained. The result therefore does not
+    depend on the video's age.
     """
     ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
     views = [video.views for video in catalogue.videos.values()]

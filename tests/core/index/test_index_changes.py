@@ -43,8 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """A dictionary from the number of a video to two numbers: the seed of its vector and the version of its title.
-        """
+        """The seed of each video's vector and the version of its title, by the number of the video."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 

@@ -1,4 +1,4 @@
-"""Test that the sensor that sends alerts loses no alert and sends none twice after a fault.
+"""Test that the sensor `alerts` loses no alert and sends no alert twice after a fault.
 
 The fault is in the sensor's state file, the clock, the disk or Dagster's database.
 """
