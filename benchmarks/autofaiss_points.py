@@ -68,11 +68,11 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
 
 def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: float) -> int:
-    """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
+    """Return the smallest of `values` with which a search reaches the recall `target`.
 
-    If the recall reaches `target` with none of the values, return the last value. `values` are in increasing order.
-    `recall_at` is a function that measures the recall with a value. A recall that is at most 0.00005 below `target`
-    counts as reaching it.
+    `values` are values of a search parameter, in increasing order. If none of them reaches `target`, return the last
+    value. `recall_at` is a function that measures the recall with a value. A recall that is at most 0.00005 below
+    `target` counts as reaching it.
     """
     low, high = 0, len(values) - 1
     while low < high:

@@ -35,8 +35,8 @@ class OneTitleFigures:
 
     `auc`: the expected share of right answers. `ceiling`: the same share for a ranker that knows the planted effects.
     `way`: (`auc` - 0.5) / (`ceiling` - 0.5). `ece`: the expected calibration error of the win probabilities. `changes`:
-    in this share of the pairs, the model prefers one picture under the first title and the other picture under the
-    second title. `planted_changes`: in this share of the pairs, the truly better picture depends on the title.
+    the share of the pairs in which the model prefers one picture under the first title and the other picture under the
+    second title. `planted_changes`: the share of the pairs in which the truly better picture depends on the title.
     """
 
     split: str

@@ -112,9 +112,9 @@ def _both(
 ) -> tuple[float, tuple[float, float], Detected]:
     """Search all pictures, block by block, by the lab and by the bare networks.
 
-    Return the seconds that the lab took, the seconds inside the detector and inside the embedder, and the numbers of
-    pictures and faces that the lab searched and found. Before the measurement, the bare networks search the first block
-    once, because the networks are slower until they have run once.
+    Return the seconds that the lab took, the seconds inside the detector and inside the embedder, the number of
+    pictures that the lab searched, and the number of faces that it found. Before the measurement, the bare networks
+    search the first block once, because the networks are slower until they have run once.
     """
     networks = load_networks(lab.settings)
     with lab.engine.connect() as connection:

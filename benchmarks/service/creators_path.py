@@ -1,4 +1,4 @@
-"""Time a creator's path: from a started lab without any data to an answer that is adapted to the creator's channel.
+"""Measure the time from the start of a lab without data to an answer that is adapted to a creator's channel.
 
     python -m benchmarks.service.creators_path [VIDEOS]
 

@@ -1,4 +1,4 @@
-"""Test how hosts, ports and the hosts of URLs are read.
+"""Test how the lab reads hosts, ports and URLs.
 
 A text is refused if two programs may read it as different hosts.
 """

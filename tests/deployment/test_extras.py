@@ -1,6 +1,6 @@
 """Check the lock file of each image.
 
-A lock file is a part of requirements.lock, and has every package that the image's code imports.
+The lock file of an image has only lines of requirements.lock, and has every package that the image's code imports.
 """
 
 import ast

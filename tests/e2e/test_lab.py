@@ -282,9 +282,7 @@ def test_the_assets_outside_the_refresh_run_and_report_their_quota(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningLab, trained: str) -> None:
-    """Send the request that README.md shows. Only addresses and paths are replaced, by the addresses and paths of this
-    lab.
-    """
+    """Send the request that README.md shows, with the addresses and paths of this lab."""
     pasted = re.search(r"^    (curl (?:.*\\\n)*.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
     assert pasted is not None
     candidates = lab.data_dir / "candidates"

@@ -83,9 +83,9 @@ def started_run(lab: RunningLab) -> str:
 
 
 def runs(lab: RunningLab, run_id: str) -> list[tuple[str, str | None]]:
-    """Return the status of a run, and then of each run that retries it.
+    """Return a pair for a run, and then for each run that retries it.
 
-    Beside the status of a retry is the id of the run that it retries. Beside the status of the run itself is None.
+    A pair has the status of a run, and the id of the run that it retries. This id is None for the first run.
     """
     listed = lab.graphql("{ runsOrError(limit: 20) { ... on Runs { results { runId parentRunId status } } } }")
     results = listed["runsOrError"]["results"]

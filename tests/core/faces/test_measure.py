@@ -1,4 +1,4 @@
-"""Test that a batch may have faces of several pictures, and that each face is returned with its picture."""
+"""Test that faces of several pictures are measured in one batch, and that each face is returned with its picture."""
 
 import threading
 from collections import Counter

@@ -134,7 +134,7 @@ def test_word_order_changes_the_features() -> None:
     assert not np.allclose(first[:BUCKETS], second[:BUCKETS])
 
 
-FACT = {  # The number of the column of each fact.
+FACT = {  # The index of each fact's column.
     "length": 0, "words": 1, "capitals": 2, "shouted words": 3, "digits": 4, "question": 5, "exclamation": 6, "bar": 7,
     "colon": 8, "hash": 9, "dollar": 10, "ampersand": 11, "quotes": 12, "brackets": 13, "dots": 14, "asks": 15, "I": 16,
     "you": 17, "vs": 18, "pictograph": 19,

@@ -1,8 +1,8 @@
 """Test that the sub-scores of real thumbnails change as expected if the picture or its title is changed.
 
 Every test changes one thing, such as the largest face, in `PICTURES` or `READ` random pictures. Each test prints in how
-many of these pictures the sub-score moved in the expected direction. A test fails if these are fewer than 90 % of the
-pictures.
+many of these pictures the sub-score moved in the expected direction. A test fails if the sub-score moved in this
+direction in fewer than 90 % of the pictures.
 """
 
 import os

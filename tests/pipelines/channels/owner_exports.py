@@ -33,7 +33,8 @@ class Owner:
     videos: Sequence[CatalogueVideo]
 
     def rows(self, count: int | None = None) -> list[list[str]]:
-        """Return the rows of an export of the channel's first videos."""
+        """Return the rows of an export with the channel's first `count` videos. Without `count`, all videos are in it.
+        """
         return [self.row(video) for video in self.videos[:count]]
 
     def row(self, video: CatalogueVideo, **changed: str) -> list[str]:

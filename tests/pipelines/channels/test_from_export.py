@@ -78,7 +78,8 @@ def test_exports_are_merged_and_an_unreadable_one_is_named(owner: Owner, tmp_pat
     assert [report.with_ctr for report in imported.ctr] == [5, 5]
     assert len(imported.refused) == 1
     assert "broken.zip is a damaged .zip file" in imported.refused[0]
-    # Both exports contain these two videos, but were made on different days.
+    # Two of the 8 videos are in both exports, which are from different days, so these two videos have two view counts
+    # each.
     assert count(owner.lab, video_stats) == 10
 
 

@@ -1,4 +1,4 @@
-"""Tests that the crawl finds every video at the least cost.
+"""Tests that the crawl finds every video with as few units of quota as possible.
 
 If the quota or an error stops a run, the next run continues the crawl.
 """
