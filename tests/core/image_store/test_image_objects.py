@@ -219,7 +219,8 @@ def test_a_large_picture_is_written_in_one_request(host: Host) -> None:
     stored = images.bucket.read(f"{sha256[:2]}/{sha256[2:]}")
     assert stored is not None
     assert stored.content == data
-    assert "-" not in str(stored.tag.e_tag)  # If a file is uploaded in parts, its ETag ends with a hyphen and the number of parts.
+    # If a file is uploaded in parts, its ETag ends with a hyphen and the number of parts.
+    assert "-" not in str(stored.tag.e_tag)
 
 
 def test_the_settings_choose_the_store_and_its_secret_is_never_shown(tmp_path: Path, url: str) -> None:

@@ -33,8 +33,7 @@ class Owner:
     videos: Sequence[CatalogueVideo]
 
     def rows(self, count: int | None = None) -> list[list[str]]:
-        """Return the rows of an export with the channel's first `count` videos. Without `count`, all videos are in it.
-        """
+        """Return the rows of an export with the channel's first `count` videos, or with all its videos."""
         return [self.row(video) for video in self.videos[:count]]
 
     def row(self, video: CatalogueVideo, **changed: str) -> list[str]:
