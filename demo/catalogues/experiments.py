@@ -108,7 +108,7 @@ def planted_experiments(
         ValueError: `number` is below 0 or `impressions` is below 1.
     """
     if number < 0:
-        raise ValueError(f"the number of experiments is {number}; use 0 or more")
+        raise ValueError(f"number is {number}; use 0 or more experiments")
     if impressions is not None and impressions < 1:
         raise ValueError(f"impressions is {impressions}; use 1 or more for each variant")
     rng = random_generator(catalogue.seed, f"experiments:{channel_id}:{subject}:{seed}")
