@@ -25,7 +25,7 @@ from thumblab_core.people.names import new_key
 from thumblab_core.people.pictures import SHOWN, Scope, scope_parameters
 
 NONE = -1
-"""The code of a face that is in no cluster."""
+"""The cluster code of a face that is in no cluster."""
 
 _DELETE = text("DELETE FROM face_assignments WHERE face_id = ANY(:face_ids)")
 _INSERT = text("""

@@ -59,7 +59,8 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     )
     pictures = _note(connection, face_ids)
     dropped = delete_faces(connection, face_ids)
-    # One statement deletes all clusters, because each merged cluster refers to the cluster that it was merged into.
+    # All clusters of the person are deleted in one statement, because a merged cluster refers to the cluster that it
+    # was merged into.
     of_person = face_clusters.c.cluster_key.in_(keys)
     dropped += connection.scalars(delete(face_clusters).where(of_person).returning(face_clusters.c.cluster_key))
     _forget_names(connection, names, set(pictures))

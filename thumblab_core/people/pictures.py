@@ -80,8 +80,8 @@ WHERE NOT EXISTS (
   ))
 ORDER BY s.sha256 LIMIT :most
 """)  # noqa: S608  (a statement of this module)
-"""Select the pictures that this detector has not searched, and the pictures with a face for which this embedder has no
-row.
+"""Select the pictures that this detector has not searched, and the pictures with a face that this embedder has not
+embedded.
 """
 
 

@@ -62,7 +62,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster of faces. `name` is None if a person has not named it.
+    """A cluster of faces. `name` is None if nobody has entered a name for the cluster.
 
     `faces`, `pictures`: the number of faces and of pictures. `pinned`: how many of the faces a person put in the
     cluster. `samples`: ids of the faces of best quality, the best first. `channels`: how many channels show or showed
@@ -148,9 +148,10 @@ class PersonPicture:
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A video that shows or showed a picture, or the file that a person gave. For such a file, only `file_name` is set.
+    """Where a picture comes from: a video that shows or showed it, or a file that a person gave to the lab.
 
-    `channel`: the title of the channel. `current`: whether the video shows this picture now.
+    For a file, only `file_name` is set. `channel`: the title of the channel. `current`: whether the video shows this
+    picture now.
     """
 
     video_id: str | None = None

@@ -143,7 +143,7 @@ class ChannelAdapters:
         return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` lists the added channels"
 
     def current_id(self, channel_id: str) -> str | None:
-        """Return the id of the served release of a channel's adapter, or None.
+        """Return the id of the release that is served as the channel's adapter, or None if no adapter is served.
 
         Only one small file is read, so every request may call this. Raises `LabError` if the pointer cannot be read.
         """

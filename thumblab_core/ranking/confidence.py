@@ -13,7 +13,7 @@ CLEAR, LEANING = 75, 60
 
 
 def percent(probability: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return probabilities from 0 to 1 as whole percentages. Halves are rounded up, as a browser does."""
+    """Return probabilities from 0 to 1 as whole percentages. Half a percent is rounded up, as in browsers."""
     return np.floor(100 * np.asarray(probability, np.float64) + 0.5).astype(np.int64)
 
 

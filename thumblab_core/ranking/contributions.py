@@ -81,8 +81,8 @@ def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64
     for bit, group in enumerate(replaced):
         for before in range(2**count):
             if not before >> bit & 1:
-                # `share` is the share of all orders in which the groups in `before`, and no others, come before this
-                # group.
+                # Shapley value: imagine the groups in all possible orders. `share` is the share of the orders in which
+                # exactly the groups in `before` come before this group.
                 size = before.bit_count()
                 share = factorial(size) * factorial(count - size - 1) / factorial(count)
                 values[:, group] += share * (scores[before | 1 << bit] - scores[before])

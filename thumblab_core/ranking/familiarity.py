@@ -33,7 +33,9 @@ More pictures would take longer to load, and would change few decisions.
 """
 
 _LOWEST = 1.0
-"""The threshold is this percentile of the cosines of stored pictures to their nearest picture of another channel."""
+"""The percentile that becomes the threshold of familiarity. It is taken of the cosines of stored pictures, each to the
+nearest picture of another channel.
+"""
 _BLOCK = 256
 """Number of pictures that are compared with all stored pictures at once."""
 

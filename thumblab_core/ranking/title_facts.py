@@ -51,7 +51,7 @@ A request has far fewer titles. If more titles differ, as in training, their wor
 """
 
 _words: OrderedDict[str, Float32s] = OrderedDict()
-"""The rows of `title_words` for the titles that were used last, by title. `_words_lock` must be held."""
+"""A cache of the rows that `title_words` computed for the latest titles, by title. Use it only with `_words_lock`."""
 _words_lock = threading.Lock()
 
 FACTS = 5 + len(_MARKS) + 3 + len(_PATTERNS) + 1

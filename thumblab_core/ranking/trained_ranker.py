@@ -203,11 +203,11 @@ class TrainedRanker:
         return None
 
     def adapter(self, channel: str) -> Adapter | None:
-        """Return the adapter of a channel that was in the training data, or None."""
+        """Return the adapter that the training fitted to `channel`, or None if it fitted no adapter to it."""
         return self.adapters.of(channel, self.model.config.inputs)
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release into an empty folder."""
+        """Write the model into an empty folder, as the files of a release."""
         from safetensors.numpy import save_file
 
         save_file(self.model.weights, folder / "model.safetensors")

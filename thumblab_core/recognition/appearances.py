@@ -25,8 +25,8 @@ _NEIGHBOURS = 10
 
 _DRAWS = 2_000
 _AT_ONCE = 2**19
-"""The draws that are in memory at the same time have at most this number of videos together. The limit matters only
-for channels with many videos.
+"""Maximum number of video indices in memory at the same time. A bootstrap draw has one index for each video, so this
+limit matters only for channels with many videos.
 """
 
 NOTE = (

@@ -14,7 +14,9 @@ _MOMENTS = 10
 
 
 def bring(place: Scope, release_id: str, copy: Path) -> None:
-    """Make a release from a copy of its folder, unless the place has the release. Call this inside `place.writing`.
+    """Make a release from a copy of its folder, unless `place` has the release already.
+
+    Call this inside `place.writing`.
 
     Raises `ReleaseError` unless the copy is the complete and undamaged release that was published.
     """
@@ -78,10 +80,10 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
 
 
 def copy_scope(source: Scope, target: Scope) -> CopiedScope:
-    """Copy the releases that `target` lacks from `source`, and the pointer, history, hold and number.
+    """Copy from `source` to `target` the releases that `target` lacks, and the pointer, history, hold and number.
 
     Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a higher number than the
-    source has ever given. The scope was then changed last in another place than the source.
+    source has ever given. Such a number shows that the source does not have the newest releases of the scope.
     """
     release_ids, number = set(source.release_ids()), source.record().number
     for release in readable_releases(target):

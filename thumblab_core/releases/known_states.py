@@ -34,7 +34,11 @@ _READERS = 8
 
 @dataclass
 class _Known:
-    """What is known about one state: the object, when it was read, the error of the last read, and a read in progress."""
+    """What is known about the state of one scope.
+
+    `stored`: the state as it was last read. `at`: the time of that read. `error`: the error if the last read failed.
+    `reading`: a read in progress.
+    """
 
     stored: Stored | None = None
     at: float | None = None

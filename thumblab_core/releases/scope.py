@@ -69,7 +69,7 @@ class Scope(Protocol):
         """Return the ids of the promoted releases in the order of promotion. Deleted releases are included."""
 
     def held(self) -> Hold | None:
-        """Return the hold, or None if there is none."""
+        """Return the hold of the scope's pointer, or None if no person holds the pointer."""
 
     def record(self) -> ScopeRecord:
         """Return what the scope records. All parts are from one moment if this place can read them together."""

@@ -29,8 +29,8 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason. The result has a fix if the sub-score is weak, or if a text in the picture
-    has a problem.
+    """Return the sub-score with its reason. If the sub-score is weak, or if a text in the picture has a problem, the
+    result also says what would raise the value.
 
     `weak` says whether the value is weak among the thumbnails of a niche. If `weak` is None, the value is compared with
     `WEAK` instead.

@@ -1,4 +1,4 @@
-"""Find the faces that the sub-scores need, with the face detector."""
+"""Run the face detector on a picture, for the sub-scores that measure faces."""
 
 from pathlib import Path
 

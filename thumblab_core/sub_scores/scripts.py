@@ -31,12 +31,12 @@ _ODD = re.compile(
     r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a small letter after capitals: `UTn`, not `TVs` or `GHz`
     r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
 )
-"""Parts that are frequent in what the text reader returns for an unknown script, and rare in words of known scripts."""
+"""Letter groups that the text reader often returns for an unknown script. They are rare in words of known scripts."""
 _MIXED = re.compile(
     r"[a-zß-ÿ]\d"  # a digit after a lower-case letter, as in `nix7`; also matches the word `mp3`
     r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # letters after a digit, as in `1uvn`; also matches the word `10min`
 )
-"""Parts that occur in what the text reader returns for an unknown script, and also in some words of known scripts."""
+"""Groups of characters that the text reader returns for an unknown script. They also occur in some real words."""
 
 
 def script(letter: str) -> str:

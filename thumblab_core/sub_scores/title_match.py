@@ -71,7 +71,7 @@ def latin(text: str) -> bool:
 
 
 def doubtful(line: TextLine, title: str) -> bool:
-    """Return whether the text reader probably read a line in an alphabet that it does not know.
+    """Return whether a line is probably misread, because it is written in an alphabet that the text reader lacks.
 
     If the title has letters that the text reader cannot read, the picture may have such letters too. The text reader
     turns such letters into Latin letters of a similar shape. With such a title, a line is doubtful in two cases: its

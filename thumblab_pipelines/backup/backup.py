@@ -94,8 +94,8 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
 
 @contextmanager
 def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
-    """Lock the folder of the backup. Yield the checksums of the files in the folder that an earlier backup of this lab
-    made.
+    """Lock the folder of the backup. Yield the checksums of the files that an earlier backup of this lab wrote into the
+    folder.
     """
     lab_dir = settings.data_dir.resolve()
     for place in {lab_dir, *(lab_folder(settings, name).resolve() for name in contents.in_folders(settings))}:

@@ -46,7 +46,10 @@ class Moved:
 
 
 def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -> None:
-    """Raise `LabError` if a given place cannot be opened, is in use now, or overlaps the place of the other files."""
+    """Raise `LabError` if a new place cannot be opened, is already in use, or cannot hold releases and pictures apart.
+
+    Releases and pictures must be in separate folders, so neither place may contain the other.
+    """
     if releases is None and pictures is None:
         raise LabError("nothing to copy: name a new place with --releases, --pictures or both")
     chosen = _with_release_store(lab.settings, releases)
@@ -63,7 +66,8 @@ def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
     """Copy the releases, and the pointers to the served releases, to another place. `to`: the URL of an object store,
     or `FOLDER`.
 
-    Raises `LabError` if a release that is served cannot be read, or if the new place has newer releases.
+    Raises `LabError` if a release that is served cannot be read, or if the new place has releases that are newer than
+    the copied ones.
     """
     target = _releases_at(_with_release_store(lab.settings, to))
     scopes, copied, there = lab.releases.scopes(), 0, 0
@@ -79,8 +83,9 @@ def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
 
 
 def move_pictures(lab: Lab, to: str, releases: str | None = None, progress: Progress = silent) -> Moved:
-    """Copy the pictures to `to`: the URL of an object store, or `FOLDER`. `releases`: the new place of the releases.
+    """Copy the pictures to `to`: the URL of an object store, or `FOLDER`.
 
+    `releases`: the new place of the releases, if they move together with the pictures.
     Raises `LabError` if one of the places cannot be used.
     """
     target = _images_at(_with_release_store(lab.settings, releases), to)

@@ -182,8 +182,8 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` must not change.
 
-    A video is barred if it is in a channel of another owner. A video is also barred if the lab has nothing but its
-    click-through rate. Such a rate comes from an import by the lab's owner.
+    A video is barred if it is in a channel of another owner. A video is also barred if the lab knows only its
+    click-through rate, because the lab's owner imported this rate.
     """
     of_others = (
         select(videos.c.video_id)

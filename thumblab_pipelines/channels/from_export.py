@@ -43,9 +43,9 @@ from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_c
 _BATCH = 500
 
 SOURCE = "catalogue"
-"""Value of the column `videos.source`. As with a catalogue, a person gave these videos: they do not come from the API.
+"""Value of the column `videos.source` for videos that a person gave, in a catalogue or in an export.
 
-So the rules that delete old API data do not delete these videos.
+The rules that delete old data of YouTube's API do not delete these videos.
 """
 
 _LEARNABLE = text("""

@@ -157,7 +157,7 @@ def restart_walk(connection: Connection, walk: Walk) -> None:
 
 
 def exclude(connection: Connection, channel_id: str, reason: str) -> None:
-    """Leave the channel out of the crawl, and delete the reading position of its walk."""
+    """Leave the channel out of the crawl, and delete the place in its uploads where the walk would continue."""
     _update(connection, channel_id, excluded=reason, cursor=None, pages=0)
 
 

@@ -23,7 +23,8 @@ _NEW_PER_SEARCH = 15
 """The assumed number of new channels per page of a search, until the lab has searched `_ENOUGH_PAGES` pages."""
 
 _ENOUGH_PAGES = 5
-"""After this number of searched pages, the plan uses the counted number of new channels per page."""
+"""After this number of searched pages, the plan uses the number of new channels per page that the lab has found so far,
+instead of `_NEW_PER_SEARCH`."""
 
 _MEAN_VIDEOS = text("""
     SELECT count(*)::float / NULLIF(count(DISTINCT k.channel_id), 0)

@@ -110,7 +110,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
 
 
 def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
-    """Return the format of each video that is due, by video id."""
+    """Return the format of each video whose counts the lab must fetch again now, by video id."""
     with lab.engine.connect() as connection:
         return {row.video_id: row.format for row in connection.execute(_DUE, {"niche": niche, "now": now})}
 

@@ -28,11 +28,13 @@ _PROBE_AGAIN = timedelta(days=30)
 def collect_trending(lab: Lab, youtube: YouTube, niche: Niche, collecting: Collecting, progress: Progress) -> None:
     """Save the videos that trend in the niche.
 
-    The setting `videos_per_niche` is the wanted number of ordinary videos of a category, and of each search. If the
-    niche has searches, save the most viewed videos of each search. If the niche also has a category, save only videos
-    of this category. If the niche has no searches, save the videos of YouTube's chart for the category, if there is
-    such a chart. If there is no chart, or if the chart has fewer ordinary videos, also save the most viewed videos of a
-    search in the category.
+    If the niche has searches, save the most viewed videos of each search. If it also has a category, save only videos
+    of this category.
+
+    If the niche has only a category, save the videos of YouTube's chart of the category. If YouTube has no such chart,
+    or if the chart has too few ordinary videos, search the whole category and save its most viewed videos.
+
+    The setting `videos_per_niche` is the wanted number of ordinary videos per search or category.
     """
     wanted = lab.settings.videos_per_niche
     if niche.searches:

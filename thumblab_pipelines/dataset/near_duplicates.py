@@ -200,8 +200,8 @@ class _KeptHashes:
 class _FirstOfTwoSides:
     """Finds the first picture that equals a given picture but is on another side.
 
-    A side is a group of pictures, see `Pictures.across`. Equal pictures form a class. For each class, two rows are
-    enough: the first row, and the first row on another side than the first row.
+    A side is a group of pictures, see `Pictures.across`. Equal pictures form a class. Only two rows of each class are
+    stored: the first row, and the first row whose side differs from the side of that row.
     """
 
     def __init__(self, classes: Rows, side: Rows, rows: Rows | None = None) -> None:
@@ -219,8 +219,9 @@ class _FirstOfTwoSides:
         np.minimum.at(self._other, classes[apart], rows[apart])
 
     def apart(self, classes: Rows, rows: Rows) -> Rows:
-        """Return for each class [m] its first row that is on another side than the row in `rows` [m], or n if there is
-        none.
+        """Compare each row of `rows` [m] with the pictures of the class in `classes` [m].
+
+        Return for each row the first picture of the class that is on another side, or n if no picture is.
         """
         first = self._first[classes]
         return np.where(self._side[first] != self._side[rows], first, self._other[classes])

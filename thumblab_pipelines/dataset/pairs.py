@@ -139,7 +139,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
     info = replaced | counts
     if "one_video" in replaced:
         info["one_video"] = counted(data.one_video, replaced["one_video"]["left_out"])
-    info.pop(UNLIKE, None)  # This digest describes all pictures of the old release, so it does not fit the successor.
+    info.pop(UNLIKE, None)  # This digest covers the deleted pictures too, so it would be wrong in the new release.
     info["inputs"] = inputs_digest("successor", replaced["inputs"], corpus.video_id.tolist())
     info["succeeds"] = [*replaced.get("succeeds", []), data.release.release_id]
     info["excluded"] = replaced["excluded"] | {FORGOTTEN: replaced["excluded"].get(FORGOTTEN, 0) + data.forgotten}

@@ -43,7 +43,7 @@ CHECKS = [
         "embeddings",
         "vectors_as_before",
         weeks.check_vectors,
-        "The vectors of last week's videos are distributed as in the weeks before. A classifier that must tell them apart "
+        "The vectors of last week's videos are distributed as in the weeks before. A classifier that separates the two "
         f"has an AUC of at most {weeks.MOST_SEPARABLE:g} on unseen channels.",
     ),
     _check(

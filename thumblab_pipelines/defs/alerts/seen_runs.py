@@ -18,8 +18,8 @@ from thumblab_pipelines.alerts.book import Failed, Succeeded
 from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
 
 _OVERLAP = timedelta(minutes=5)
-"""The sensor also reads the runs that ended up to this long before the newest known run ended. Such a run may be new to
-the sensor, because a process may record the end of a run late."""
+"""The sensor also reads older runs: those that ended at most this long before the newest run that it has read. Such a
+run may be new to the sensor, because a process may record the end of a run late."""
 
 _UNDECIDED = timedelta(seconds=30)
 """Time in which Dagster records whether it retries a failed run. After this time, a run without a record counts as not

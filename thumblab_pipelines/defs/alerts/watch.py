@@ -75,7 +75,7 @@ def dagster_page(chosen: Settings) -> str:
 
 
 def _about_channels(first: bool, senders: object) -> Iterator[Message]:
-    """Yield a message if `first` is true and no alert channel is set, so that alerts go only to the log."""
+    """Yield a message which says that alerts go only to the log, if `first` is true and no alert channel is set."""
     if first and not senders:
         yield Message(
             title="Alerts go to this log only",

@@ -28,7 +28,8 @@ def niches(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
     changes = [f"added {', '.join(added)}"] if added else []
     changes += [f"removed {', '.join(removed)}"] if removed else []
     try:
-        # A person may have changed the table on another machine, or a command may have ended before it wrote the file.
+        # The file may lack a change of the table `niches`: one that a person made on another machine, or one that was
+        # made by a command that ended before it wrote the file.
         write_niche_file(opened.engine, opened.settings.data_dir)
     except LabError as error:
         changes.append(str(error))
