@@ -10,7 +10,7 @@ from thumblab_core.object_store.bucket import StoreAwayError, StoreError
 _MOST = 8
 """There is an outage if this number of requests fail one after the other. A single request may fail for another reason.
 
-Requests that are sent at the same time may all fail in one bad moment, so they count as one.
+Requests that are sent at the same time may all fail in one bad moment, so their failures count as one failure.
 """
 _REST_S = 30.0
 """During an outage, no request is sent for this number of seconds after a failure. If the next request fails too, the

@@ -70,7 +70,10 @@ def make_cluster(connection: Connection) -> ClusterRow:
 
 
 def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = None) -> set[tuple[str, str]]:
-    """Return each pair of a face and a cluster in use for which a person said that they do not belong together."""
+    """Return (face id, cluster key) for each face of which a person said that it does not belong to a cluster.
+
+    If the cluster was merged later, the key is that of the cluster which now has its faces.
+    """
     into = merged_clusters(connection)
     statement = select(face_bans.c.face_id, face_bans.c.cluster_key)
     if face_ids is not None:

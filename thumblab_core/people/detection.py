@@ -45,7 +45,9 @@ class _Plan:
     faces: list[dict[str, Any]] = field(default_factory=list)
     embeddings: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of faces that were not found this time. Such a row does not replace an existing vector."""
+    """Rows of `face_embeddings` without a vector, for known faces that the detector did not find again. Such a row does
+    not replace a stored vector.
+    """
     changed: list[str] = field(default_factory=list)
     """Ids of faces whose stored rows come from another detector. Their stored vectors were made from other crops."""
     deleted: list[str] = field(default_factory=list)

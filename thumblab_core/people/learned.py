@@ -78,7 +78,7 @@ def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
 
 
 def delete_other_vectors(connection: Connection, kept: Sequence[str]) -> int:
-    """Delete the vectors of faces by all embedders that are not in `kept`. Return the number of deleted vectors."""
+    """Delete the face vectors of all embedders that are not in `kept`. Return the number of deleted vectors."""
     lock_people(connection)
     return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount
 

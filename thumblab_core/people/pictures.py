@@ -45,8 +45,8 @@ class Scope:
 
 
 def scope_of(mode: str, releases: ReleaseStore, niche: str | None = None) -> Scope:
-    """Return the scope of a mode. The mode `own` is for the channels that were added with `thumblab channel add`, and
-    `all` is for all channels.
+    """Return the scope of `mode`, a value of the setting `people`. `own` means the channels that were added with
+    `thumblab channel add`, and `all` means all channels.
 
     The pictures that a person gave belong to no niche. Raises `LabError` if the mode is `off`.
     """

@@ -47,7 +47,7 @@ Version 2 matches the Unicode blocks of symbols and emoji, the combining keycap 
 _CACHED = 256
 """Number of titles whose facts and words are kept, because a service scores many pictures under the same title.
 
-A request has far fewer titles. If more titles differ, as in training, their words are not kept.
+A request has far fewer titles. If a call has more different titles, as in training, their words are not kept.
 """
 
 _words: OrderedDict[str, Float32s] = OrderedDict()

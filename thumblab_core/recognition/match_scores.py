@@ -27,7 +27,8 @@ from thumblab_core.errors import LabError
 Method = Literal["known pairs", "random pairs", "dimension"]
 
 _FEW = 10
-"""Up to this number of clusters, the threshold's false accept rate applies to each comparison of a face and a cluster.
+"""If a face is compared with at most this number of clusters, each comparison may have the threshold's false accept
+rate. With more clusters, each comparison must have a lower rate.
 """
 
 
@@ -78,7 +79,10 @@ class Calibration:
         return self.cosine_at_rate(false_accept_rate(score))
 
     def cosine_at_rate(self, rate: float) -> float:
-        """Return the cosine with the false accept rate `rate`, above 0 and below 1. The cosine is at most 1."""
+        """Return the cosine above which the share `rate` of pairs of different people lies, or 1 if that is less.
+
+        `rate` is above 0 and below 1.
+        """
         from scipy.stats import norm
 
         return min(1.0, self.mean + self.spread * float(norm.isf(rate)))

@@ -97,7 +97,7 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 
 
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
-    """Return the reason and the fix of `title_match`.
+    """Return the reason for the value of `title_match`, and what would raise the value.
 
     A text in the picture matches the title if the value is at least `TEXT_MATCHES_FROM`. If the picture itself was
     compared with the title, no such limit is known.
@@ -115,7 +115,7 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:
-    """Return the reason and the fix for a text that the length badge hides or that is hard to read.
+    """Return what is wrong with a text that the length badge hides or that is hard to read, and what would help.
 
     Return None if the picture has no such text.
 

@@ -7,7 +7,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box, Face
 
 _SIDE = 320
-"""Faces are detected in a scaled copy of the picture whose longer side has this many pixels."""
+"""Number of pixels of the longer side of the scaled copy in which faces are detected."""
 _MOST = 50
 """Maximum number of boxes that go into non-maximum suppression."""
 

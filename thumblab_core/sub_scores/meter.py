@@ -210,7 +210,7 @@ class Meter:
 
     @contextmanager
     def _borrowed(self) -> Iterator[Engines]:
-        """Yield a set of engines for this thread alone. Waits while all sets are in use."""
+        """Yield a set of engines for this thread alone. Wait while all sets are in use."""
         engines = self._engines.get()
         try:
             engines = engines or self._opened()

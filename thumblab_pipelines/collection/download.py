@@ -199,7 +199,7 @@ def _hash_unhashed(lab: Lab, niche: str) -> None:
 
 
 def _count_duplicates(lab: Lab, niche: str) -> tuple[int, int]:
-    """Return how many videos share their file with another video of the niche, and how many pictures are
+    """Return how many videos have the same thumbnail file as another video of the niche, and how many pictures are
     near-duplicates."""
     statement = (
         select(thumbnails.c.sha256, func.min(thumbnails.c.phash).label("phash"), func.count().label("shown"))

@@ -116,7 +116,8 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
 
 
 def check_observation(observed: Observed) -> list[CheckResult]:
-    """Check that at most half of the due videos are gone from YouTube. The check also passes if the run ended early.
+    """Check that at most half of the videos that the run had to observe are gone from YouTube. The check also passes if
+    the run ended early.
 
     A second check fails if the lab refused to delete the gone videos, because they were too many.
     """

@@ -62,8 +62,8 @@ class ComparableViews:
 
         `first` [m] and `second` [m]: row numbers of the videos in the corpus. The label says which views are compared.
         Its number is its position in `labels`. Views at a fixed age are preferred, because they need no assumption
-        about growth. If both views are known at several fixed ages, the largest age is used. If both views are known at
-        no fixed age, the age-corrected views exp(`target`) are compared.
+        about growth. If both views are known at several fixed ages, the largest age is used. If there is no fixed
+        age at which both views are known, the age-corrected views exp(`target`) are compared.
         """
         label = np.zeros(len(first), np.intp)
         first_views, second_views = self._corrected[first], self._corrected[second]

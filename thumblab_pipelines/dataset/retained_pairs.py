@@ -93,7 +93,8 @@ def missing_videos(lab: Lab, ids: Iterable[str]) -> list[str]:
 
 
 def is_needed(lab: Lab, release: Release) -> bool:
-    """Return whether a pairs release is needed, or is the successor of a release that is needed.
+    """Return whether a pairs release is the newest one, belongs to the served or the newest model, or replaces such a
+    release.
 
     A needed release must not be deleted before its successor is published.
     """

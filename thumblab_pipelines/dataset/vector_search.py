@@ -33,13 +33,13 @@ _BLOCK = 1_024
 _ROUNDING = 1e-5
 """Allowance for the rounding error in the inner product of two short forms (float32). Measured errors are smaller."""
 _DISTANCE_ROUNDING = 1e-3
-"""Allowance for the rounding error in the distance of two short forms. This error is larger than `_ROUNDING`, because a
-distance is the root of a rounded number."""
+"""Allowance for the rounding error in the distance of two short forms (float32). It is larger than `_ROUNDING`, because
+a distance is the root of a rounded number."""
 _TRAINED_PER_CELL = 64
 """The centres of the cells are computed from a sample of vectors. The sample has this number of vectors per cell."""
 _KMEANS_ITERATIONS = 5
 _FOUND = 2**24
-"""Maximum number of pairs of short forms that one step can find. This number of pairs takes 200 MB."""
+"""Maximum number of pairs that one step can find by their short forms. This number of pairs takes 200 MB."""
 _PAIRS = 2**14
 """Maximum number of pairs of vectors that are compared at once. With 768 dimensions, copying the vectors takes 100 MB."""
 _DENSE = 16
@@ -67,8 +67,9 @@ class VectorSearch:
         self._reach = np.sqrt(max(0.0, 2 * longest**2 - 2 * threshold)) + _DISTANCE_ROUNDING
         self._possible = threshold <= longest**2 + _ROUNDING
         self._centres = self._trained_centres() if self._possible else self._short[:1]
-        # Suppose that a cell has a vector near a short form q of another cell. Then the squared distance of q from the
-        # cell's centre exceeds the squared distance of q from its own centre by at most this number.
+        # `_farthest` [i, j] decides whether a query in cell i also searches cell j. If the query's squared distance
+        # from the centre of j exceeds its squared distance from the centre of i by more than this number, cell j has no
+        # vector near the query.
         between = np.sqrt(_squared_distances(self._centres, self._centres))
         self._farthest = np.float32(2 * self._reach) * between + np.float32(_DISTANCE_ROUNDING)
         self._cell = np.concatenate(

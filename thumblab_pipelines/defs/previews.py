@@ -19,12 +19,12 @@ pictures. If a run died, older materializations may have pictures too."""
 
 
 def preview(text: str | None) -> dict[str, Any]:
-    """Return the metadata with a preview, or empty metadata if `text` is None."""
+    """Return metadata of Dagster with `text`, in Markdown, as the preview. Without a text, the metadata is empty."""
     return {} if text is None else {NAME: dg.MetadataValue.md(text)}
 
 
 def picture_preview(context: dg.AssetExecutionContext, text: str | None) -> dict[str, Any]:
-    """Return the metadata with a preview that shows thumbnails. Remove the pictures of earlier materializations."""
+    """Return the metadata of `preview` for a text with thumbnails. Remove the pictures of earlier materializations."""
     remove_pictures(context.instance, context.asset_key, context.partition_key if context.has_partition_key else None)
     return preview(text)
 

@@ -56,7 +56,7 @@ def look(
     seen.without_channel = not senders
     events: list[Event] = [*read_runs(instance, seen, now, secrets)]
     niches = read_names(chosen.data_dir / NICHE_FILE)
-    if niches is not None:  # While the file is damaged, the retired niches are not known.
+    if niches is not None:  # If the file of the niches is damaged, the retired niches are not known.
         events += drop_retired(seen, niches, now)
     events += late(instance, seen, chosen, fresh, now)
     seen.checked_at = now
