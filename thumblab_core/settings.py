@@ -307,7 +307,7 @@ def settings() -> Settings:
 
 
 def variable(field: str) -> str:
-    """Return the environment variable of a field. Return any other name unchanged."""
+    """Return the environment variable that sets the field `field` of `Settings`. Return any other name unchanged."""
     return f"THUMBLAB_{field}".upper() if field in Settings.model_fields else field
 
 

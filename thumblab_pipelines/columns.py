@@ -55,7 +55,7 @@ def read_columns(
 
 
 class _Stream:
-    """The bytes of a COPY as a file."""
+    """The output of PostgreSQL's COPY, as a file that pyarrow can read."""
 
     closed = False
 

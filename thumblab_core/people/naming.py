@@ -57,7 +57,7 @@ def unlabel(connection: Connection, cluster_id: str) -> ClusterRow:
 
 @changes_people
 def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) -> ClusterRow:
-    """Store whether a person runs the channel. Return the cluster of the person. Raises `FaceConflictError` if the
+    """Store whether the person of a cluster owns the channel. Return the cluster. Raises `FaceConflictError` if the
     cluster has no name.
     """
     cluster = require_cluster(connection, cluster_id)

@@ -149,10 +149,10 @@ def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) ->
 
 
 def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> list[str]:
-    """Return the searched pictures that the lab no longer shows. If `pictures` is given, only these pictures are
-    checked.
+    """Return the searched pictures that belong to no video any more and that nobody gave to the lab.
 
-    If a scope is given, pictures outside this scope count as not shown.
+    If `pictures` is given, only these pictures are checked. If `scope` is given, the pictures outside this scope are
+    returned too.
     """
     among = "" if pictures is None else "AND p.sha256 = ANY(:pictures)"
     statement = text(f"SELECT p.sha256 FROM face_pictures p WHERE p.sha256 NOT IN ({SHOWN}) {among}")  # noqa: S608
@@ -163,8 +163,8 @@ def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope
 
 
 def delete_unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> int:
-    """Delete the faces of pictures that the lab no longer shows, and all data that were made from the faces. Returns
-    the number of these pictures.
+    """Delete the faces of the pictures that `unshown` returns, and all data that were made from the faces. Return the
+    number of these pictures.
 
     `pictures` and `scope` have the same meaning as in `unshown`. The records of forgotten faces and the names of people
     stay.

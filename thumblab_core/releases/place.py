@@ -1,4 +1,4 @@
-"""Find the place where the lab keeps its releases. By the settings, this place is a folder or an object store."""
+"""Find the place where the lab keeps its releases. The settings choose a folder or an object store."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -75,7 +75,7 @@ class Scope(Protocol):
         """Return what the scope records. All parts are from one moment if this place can read them together."""
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Replace the pointer, history, hold and number of the scope by those of another place. The number never falls.
+        """Replace the scope's pointer, history, hold and number by the ones in `record`. The number never falls.
 
         If nothing was ever promoted in the other place, the pointer and the history stay. This place must have the
         served release already. Otherwise, an object store raises `ReleaseError`.

@@ -108,7 +108,7 @@ class ScopeFolder:
         return ScopeRecord(self.pointer(), tuple(self.promoted()), self.held(), self._number())
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Replace the pointer, history, hold and number by those of another place. Call this inside `writing`."""
+        """Replace the scope's pointer, history, hold and number by the ones in `record`. Call this inside `writing`."""
         self.write_number(max(self._number(), record.number))
         if record.hold is None:
             (self.path / _HELD).unlink(missing_ok=True)

@@ -114,8 +114,9 @@ class ScopeObjects:
         return ScopeRecord(state.pointer, state.served, state.hold, state.number)
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Replace the pointer, history, hold and number by those of another place. Raises `ReleaseError` as `promote`
-        does.
+        """Replace the scope's pointer, history, hold and number by the ones in `record`.
+
+        Raises `ReleaseError` in the same cases as `promote`.
         """
 
         def recorded(state: ScopeState) -> ScopeState:

@@ -47,8 +47,8 @@ class Downloaded:
     thumbnail again when it is due (see `download_thumbnails`). `postponed`: videos whose thumbnail this run did not
     request, or for which the host gave no usable answer. The next run requests the postponed thumbnails.
 
-    `duplicates`: videos that share their file with another video of the niche. `near_duplicates`: pictures that look
-    like another picture of the niche but have another file.
+    `duplicates`: videos whose thumbnail is the same file as that of another video of the niche. `near_duplicates`:
+    pictures that look like another picture of the niche but have another file.
     """
 
     had: int = 0

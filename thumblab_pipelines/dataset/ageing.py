@@ -75,7 +75,7 @@ def views_at(age: int) -> str:
 
 
 def fit_growth(corpus: pd.DataFrame) -> Growth:
-    """Fit the half age to the view series of these videos, by least squares of ln views.
+    """Fit the half age to the view series of the videos in `corpus`, by least squares of ln views.
 
     The view series of a video consists of its views at fixed ages and its latest count. Counts of two videos are never
     compared, because their difference may also come from the trend of the channel. So a video with a single count is
