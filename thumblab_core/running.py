@@ -63,8 +63,8 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         finally:
             ended.set()
             heart.join(2 * BEAT_SECONDS)
-            # An empty record shows that this lab has stopped, so a start on another host does not watch the heartbeat.
-            # On a file system that has become read-only the record stays, and such a start watches.
+            # An empty record shows that this lab has stopped. Then a start on another host need not watch the heartbeat.
+            # If the file system has become read-only, the record stays, and a start on another host watches.
             try:
                 record.truncate(0)
             except OSError as error:

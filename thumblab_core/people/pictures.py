@@ -103,10 +103,10 @@ def wanted_pictures(
 
 
 def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return which of the pictures the lab shows. These pictures cannot be deleted before the end of the transaction.
+    """Return which of the pictures belong to a video, or were given to the lab by a person.
 
-    A picture that another transaction is deleting is left out. Waiting for that transaction could last for
-    ever, because it may wait for this transaction.
+    These pictures cannot be deleted before the end of the transaction. A picture that another transaction is deleting
+    is left out. Waiting for that transaction could last for ever, because it may wait for this transaction.
     """
     columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, people_pictures.c.sha256
     wanted = sorted(pictures)

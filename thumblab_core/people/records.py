@@ -1,4 +1,4 @@
-"""The records that the functions of this folder take and return."""
+"""The data classes for faces, people and pictures that the functions of this folder take and return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

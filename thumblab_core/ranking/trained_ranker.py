@@ -103,7 +103,9 @@ class Calibration:
         return percentile_of(score, quantiles)
 
     def slope_of(self, adapted: bool, question: str = ONE_TITLE) -> float:
-        """Return the slope for a question. `adapted`: whether the scores come from an adapter.
+        """Return the slope that turns a difference of two scores into a win probability, for a question.
+
+        `adapted`: whether an adapter has changed the scores.
 
         The slope for `PACKAGE` is the slope for whole videos. The slope for every other question is the slope for
         pictures under one title. Older releases have no slope for pictures under one title, so their slope for whole

@@ -80,7 +80,7 @@ class KnownStates:
                 # `_WAIT_S`.
                 reading.result(None if known.at is None else _WAIT_S)
         if known.error is not None:
-            raise StoreError(str(known.error))  # The known error has an old traceback.
+            raise StoreError(str(known.error))  # `known.error` has the traceback of an earlier read.
         return self._parsed(folder, known.stored)
 
     def change(self, folder: str, transition: Callable[[ScopeState], ScopeState]) -> ScopeState:

@@ -86,7 +86,7 @@ class ScopeFolder:
         self.replace_file(_HISTORY, "\n".join(history[-HISTORY_LENGTH:]))
 
     def held(self) -> Hold | None:
-        """Return the hold, or None if there is none."""
+        """Return the hold of the scope's pointer, or None if no person holds the pointer."""
         try:
             return Hold(**json.loads((self.path / _HELD).read_text()))
         except FileNotFoundError:

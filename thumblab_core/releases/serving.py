@@ -87,7 +87,7 @@ class Serving:
             place.hold(Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced))
 
     def held(self, kind: str, scope: str) -> Hold | None:
-        """Return the hold of the scope, or None if there is none."""
+        """Return the hold of the scope's pointer, or None if no person holds the pointer."""
         return self._scope(kind, scope).held()
 
     def resume(self, kind: str, scope: str) -> None:

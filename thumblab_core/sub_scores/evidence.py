@@ -116,7 +116,7 @@ class Evidence:
     `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
     subject and its background. If no subject stands out, these three figures describe the whole picture.
     `legibility`: the share of the characters that can be read when the picture is 120 pixels wide. None without text.
-    `badge_overlap`: the length badge may hide a part of a text, a face or the subject. The largest hidden share.
+    `badge_overlap`: the largest share of a text, of a face or of the subject that the length badge hides.
     `title_match_by`: what was compared with the title, `picture` or `text`. None if nothing was compared.
     """
 

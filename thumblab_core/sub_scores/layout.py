@@ -48,7 +48,7 @@ def contrast(picture: ScaledPicture, line: Line) -> float:
 
 
 def legibility(lines: Sequence[Line]) -> float | None:
-    """Return the share of the letters that can be read when the picture is 120 pixels wide. None without text."""
+    """Return the share of the letters that can be read when the picture is 120 pixels wide, or None without text."""
     if not lines:
         return None
     letters = sum(line.letters for line in lines)

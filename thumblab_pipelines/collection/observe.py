@@ -1,4 +1,4 @@
-"""Ask YouTube for the current counts of each video that is due.
+"""Ask YouTube for the current counts of each video whose last counts are too old.
 
 The counts are stored as observations. From the observations of a video, the lab later estimates how many views the
 video had at a fixed age.

@@ -16,8 +16,8 @@ from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.dataset.vector_search import VectorSearch
 
 _METHOD = 1
-"""Version of `Pictures.repeats`. The version is part of each digest. Raise this number when `repeats` returns other
-results."""
+"""Version of `Pictures.repeats`. The version is part of each digest. Raise this number when you change what
+`repeats` returns."""
 
 _ROWS = 1_024
 """Maximum number of pictures in a block. Within a block, each picture is compared with every other picture."""

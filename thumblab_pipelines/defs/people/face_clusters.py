@@ -24,7 +24,7 @@ class Grouping(dg.Config):
         default=None, description="The smallest number of faces in an unknown cluster."
     )
     max_faces: int | None = Field(
-        default=None, description="The largest number of faces to group, among the faces that are in no cluster."
+        default=None, description="The largest number of faces without a cluster that one run groups."
     )
 
 
