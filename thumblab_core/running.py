@@ -63,8 +63,8 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         finally:
             ended.set()
             heart.join(2 * BEAT_SECONDS)
-            # An empty record shows that this lab has stopped. Then a start on another host need not watch the heartbeat.
-            # If the file system has become read-only, the record stays, and a start on another host watches.
+            # An empty record shows that this lab has stopped. So a start on another host need not watch the heartbeat.
+            # If the file system has become read-only, the record stays, and a start on another host has to watch.
             try:
                 record.truncate(0)
             except OSError as error:

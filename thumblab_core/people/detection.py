@@ -65,7 +65,7 @@ def record_detection(
     Faces that only an earlier detector found are deleted. But a face that a person put in a cluster or took out of a
     cluster is kept.
 
-    Faces that a person told the lab to forget are left out. Pictures that the lab no longer shows are left out too.
+    Faces that a person told the lab to forget are left out. Pictures that were deleted meanwhile are left out too.
     """
     by_picture = {picture.sha256: picture for picture in searched}
     shown = lock_shown(connection, by_picture)

@@ -48,7 +48,7 @@ class Recorded:
 
     `pictures`: pictures that were recorded. `new`: faces that the lab did not have. `known`: faces that the lab had.
     `forgotten`: faces that were left out because a person told the lab to forget them. `gone`: pictures that were left
-    out because the lab no longer shows them, or because a person told the lab to forget them. `replaced`: faces that
+    out because no video has them any more, or because a person told the lab to forget them. `replaced`: faces that
     another detector had found, but this detector does not find; they were deleted.
     """
 

@@ -249,7 +249,7 @@ def _checked(channel_id: str) -> str:
 
 
 def adapter_info(release: Release) -> ChannelAdapterInfo:
-    """Return the description of an adapter in the manifest of its release. Raises `LabError` if a part is missing."""
+    """Return what the manifest of a release says about its adapter. Raises `LabError` if an entry is missing."""
     try:
         fields = {name: release.info[name] for name in ("channel_id", "title", "model", "videos", "newest")}
     except KeyError as error:

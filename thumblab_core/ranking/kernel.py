@@ -67,7 +67,7 @@ class Kernel:
 
     @classmethod
     def without_linear_parts(cls, columns: int) -> Self:
-        """Return the kernel that is only the Gaussian. It compares all columns."""
+        """Return a kernel without linear parts. Its Gaussian part compares all columns."""
         return cls(np.ones(columns, np.float32), np.zeros(columns, np.float32))
 
     def __call__(self, first: Floats, second: Floats) -> npt.NDArray[np.float64]:

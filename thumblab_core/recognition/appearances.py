@@ -18,7 +18,9 @@ from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import LATEST_STATS
 
 LEAST_VIDEOS = 5
-"""Minimum number of videos with the person, and also of videos without the person, for which views are compared."""
+"""Minimum number of videos with the person, and of videos without the person. With fewer videos, their views are not
+compared.
+"""
 
 _NEIGHBOURS = 10
 """A video is compared with this number of videos before it on its channel, and with the same number after it."""
@@ -112,7 +114,7 @@ class SearchedThumbnails:
 def searched_thumbnails(
     connection: Connection, channel_id: str | None = None, people: Sequence[str] | None = None
 ) -> SearchedThumbnails:
-    """Read what `SearchedThumbnails` needs.
+    """Read the searched thumbnails and the people on them from the database.
 
     `channel_id`: only the thumbnails of this channel. `people`: only the people with these cluster keys.
     """

@@ -21,7 +21,7 @@ class FaceSpace:
 
     Attributes:
         embedder: the fingerprint of the network whose vectors are stored.
-        head: the served head of this embedder, or None if there is none.
+        head: the served matching head of this embedder, or None if no head is served.
     """
 
     embedder: str

@@ -43,8 +43,8 @@ Download = Callable[[str], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class FileCache:
-    """A folder of copies. `limit` is the number of bytes that the folder should not exceed. Copies in use are never
-    deleted.
+    """A folder with copies of releases. `limit` is the number of bytes that the folder should not exceed. Copies in use
+    are never deleted.
     """
 
     folder: Path
@@ -286,7 +286,7 @@ def _locked(place: Path, mode: int) -> Iterator[None]:
 
 @contextmanager
 def _filling(place: Path) -> Iterator[None]:
-    """Let one process at a time fill a copy."""
+    """Let only one process at a time write files into the copy of a release in `place`."""
     place.mkdir(parents=True, exist_ok=True)
     with _beside(place, _FILLING).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -65,7 +65,7 @@ class FilesSource(Protocol):
 
 @dataclass(frozen=True)
 class Release:
-    """One published release. `info` is what its producer recorded. `files` maps a file name to the file's SHA-256.
+    """One published release. `info` is what `publish` was given. `files` maps a file name to the file's SHA-256.
 
     `number` rises with every publication in the scope. It is 0 in releases by older versions, which had no numbers.
     `place` is the folder of the release. If the release is in an object store, `source` copies its files to this

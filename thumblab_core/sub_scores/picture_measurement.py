@@ -16,7 +16,7 @@ from thumblab_core.sub_scores.scaled_picture import ScaledPicture, fitted
 from thumblab_core.sub_scores.text import TextReader
 
 _SIDE = 640
-"""Text is read in a scaled copy of the picture whose longer side has this many pixels.
+"""Number of pixels of the longer side of the scaled copy in which text is read.
 
 Text that is too small to be read at this size cannot be read at a width of 120 pixels either.
 """

@@ -22,7 +22,10 @@ def mail_text(message: Message) -> str:
 
 
 def send(chosen: AlertSettings, message: Message) -> str:
-    """Send the message, and return the answer of the mail server. Raises `UndeliveredError`."""
+    """Send the message, and return the answer of the mail server.
+
+    Raises `UndeliveredError` if the mail server does not accept the message or cannot be reached.
+    """
     user, password = chosen.alert_smtp_user, chosen.alert_smtp_password
     if user is not None and chosen.alert_smtp_security == "none":
         raise UndeliveredError(

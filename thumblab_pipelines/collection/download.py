@@ -156,9 +156,9 @@ def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Pr
 
 
 def _require_usable(lab: Lab, error: OSError) -> None:
-    """Raise `LabError` for an error of the image store that further pictures would meet too.
+    """Raise `LabError` if `error` shows that the image store cannot take further pictures either.
 
-    A single request to an object store may fail, and the next run requests its thumbnail again.
+    If only a single request to an object store has failed, raise no error. The next run requests the thumbnail again.
     """
     if isinstance(error, StoreAwayError):
         raise error

@@ -9,11 +9,11 @@ from thumblab_pipelines.defs.alerts.late import REFRESH_OF
 
 
 def drop_retired(state: WatchState, niches: Collection[str], now: datetime) -> Iterator[NotExpected]:
-    """Remove the figures of retired niches, which are not in `niches`. Yield an event for each late or failed thing of
-    a retired niche that is in an open alert.
+    """Remove the figures of retired niches, which are not in `niches`. Yield an event for each thing of a retired
+    niche that an open alert reports as late or failed.
 
     Nobody refreshes a retired niche or repeats its failed runs and checks. Without this function, `/metrics` would show
-    an ever later refresh, and the alerts would stay open.
+    that the last refresh is older every day, and the alerts would stay open.
     """
     known = {
         *state.refreshed,
