@@ -111,7 +111,7 @@ class CollectionSettings(BaseSettings):
     thumbnail_recheck_days: float = setting(
         7,
         "A thumbnail is requested again after this time, because creators change thumbnails. If its video is younger "
-        "than 14 days, the thumbnail is requested daily. An unchanged thumbnail is not sent again.",
+        "than 14 days, the thumbnail is requested daily. The image host does not send an unchanged thumbnail again.",
         "days",
         gt=0,
         le=_MOST_DAYS,

@@ -125,7 +125,7 @@ class ReleaseStore:
         return readable_releases(self._scope(kind, scope))
 
     def latest(self, kind: str, scope: str) -> Release | None:
-        """Return the newest published release, served or not, or None if there is none."""
+        """Return the newest published release, even if it is not served. Return None if the scope has no release."""
         releases = self.all(kind, scope)
         return releases[-1] if releases else None
 

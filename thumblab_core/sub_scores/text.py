@@ -22,7 +22,7 @@ from thumblab_core.sub_scores.scripts import is_misread
 MISSING = "no text reader: install the lab again with pip (it needs rapidocr and openvino)"
 
 DETECTION_SIDE = 512
-"""Text is detected in a scaled copy of the picture whose longer side has this many pixels."""
+"""Number of pixels of the longer side of the scaled copy in which text is detected."""
 LINES = 12
 """Maximum number of lines that are read. If there are more, the largest lines are read.
 

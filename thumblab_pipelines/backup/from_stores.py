@@ -42,7 +42,8 @@ def copy_pictures(
     for name in names:
         if _key(name) in files.sums:
             continue
-        # Without `only`, the store has listed the picture, so its copy can be kept. A picture in `only` may be lost.
+        # If `only` is None, the store has just listed the picture, so the backup's copy can be kept. The store may have
+        # lost a picture in `only`.
         if only is None and (files.usable(_key(name)) == name or _has(target, name)):
             files.keep(_key(name), name)
             continue

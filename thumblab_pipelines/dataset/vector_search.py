@@ -7,8 +7,9 @@ other components. s keeps the lengths of vectors, and never makes a distance lon
 least t. Then the inner product of their short forms is at least t, and the distance is at most sqrt(2 - 2 t).
 
 The short forms are divided into cells. Each cell has a centre, and a short form belongs to the cell of its nearest
-centre. Suppose that q is in cell A, and that x is in cell B. A plane halfway between the centres a and b separates
-the cells, and x is on the side of b. The distance of q from this plane is:
+centre. Suppose that the short form q is in cell A with the centre a, and that the short form x is in cell B with the
+centre b. The plane halfway between a and b separates the cells, and x is on the side of b. The distance of q from this
+plane is:
 
     (|q - b|^2 - |q - a|^2) / (2 |a - b|)
 
