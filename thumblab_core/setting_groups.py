@@ -93,7 +93,9 @@ class CollectionSettings(BaseSettings):
         "channels",
         ge=0,
     )
-    search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
+    search_days: int = setting(
+        90, "The greatest age of the videos that the search for trending videos finds.", "days", ge=1, le=_MOST_DAYS
+    )
     crawl_channels: int = setting(
         215,
         "The number of channels that the crawl looks for in each niche. With the default, these are 1,505 channels in the "

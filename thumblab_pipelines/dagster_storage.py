@@ -52,7 +52,7 @@ class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
 
 
 class LabEventLogStorage(KeptConnections, PostgresEventLogStorage):  # type: ignore[misc]
-    """Storage of events that keeps its connections open."""
+    """Dagster's storage of events, which keeps its connections to the database open."""
 
 
 class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
@@ -130,5 +130,5 @@ def _make_tables(url: str) -> None:
     with explained():
         events = DagsterPostgresStorage(url).event_log_storage
     for pool in set(POOLS) - events.get_concurrency_keys():
-        with suppress(DBAPIError):  # Another process has made the pool in the meantime.
+        with suppress(DBAPIError):  # Another process has made this pool in the meantime.
             events.set_concurrency_slots(pool, 1)

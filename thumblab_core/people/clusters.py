@@ -22,7 +22,7 @@ class ClusterRow:
 
     @property
     def id(self) -> str:
-        """The id that users see."""
+        """The id that users see, such as person_0123456789ab."""
         return shown_id(self.key, self.name)
 
 

@@ -86,7 +86,7 @@ embedded.
 
 
 def scope_parameters(scope: Scope) -> dict[str, Any]:
-    """Return the parameters of `SHOWN`."""
+    """Return the parameters with which `SHOWN` selects the pictures of `scope`."""
     channels = None if scope.channels is None else list(scope.channels)
     return {"niche": scope.niche, "channels": channels, "given": scope.given}
 

@@ -67,7 +67,7 @@ def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64
         [np.any([(first[:, block] != second[:, block]).any(axis=1) for block in group], axis=0) for group in columns],
         axis=1,
     )
-    replaced = np.flatnonzero(differs.any(axis=0)).tolist()  # The other groups contribute 0 to each difference.
+    replaced = np.flatnonzero(differs.any(axis=0)).tolist()  # Groups with equal inputs contribute 0.
     count = len(replaced)
     # `mixed[s]` takes the groups in the set s from the first candidates, and all other groups from the second
     # candidates. Bit b of s says whether the group `replaced[b]` is in the set.

@@ -116,7 +116,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def fitted_to(self, adapted: bool, question: str = ONE_TITLE) -> FittedTo:
-        """Return which data the result of `slope_of` was fitted to."""
+        """Return the name of the data to which the slope was fitted that `slope_of` returns."""
         if question == PACKAGE or self.one_title is None:
             return PACKAGES
         return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]
@@ -183,7 +183,7 @@ class TrainedRanker:
 
     @property
     def absolute(self) -> str:
-        """The target of the absolute head: `ENGAGEMENT` or `CTR`."""
+        """What the absolute head of this model predicts: `ENGAGEMENT` or `CTR`."""
         return str(self.training.get("absolute", ENGAGEMENT))
 
     @property

@@ -44,7 +44,7 @@ def nearest_faces(connection: Connection, face_id: str, limit: int = 100) -> tup
     read_face(connection, face_id)
     rows = connection.execute(_NEAREST, {"face_id": face_id, "most": limit}).all()
     if not rows and not _has_vector(connection, face_id):
-        raise LabError(f"the face {face_id} has no vector, so it cannot be compared with others")
+        raise LabError(f"the face {face_id} has no vector, so it cannot be compared with other faces")
     by_id = {face.face_id: face for face in read_faces(connection, [row.face_id for row in rows])}
     return tuple(NearFace(by_id[row.face_id], row.cosine) for row in rows if row.face_id in by_id)
 

@@ -30,7 +30,7 @@ def bring(place: Scope, release_id: str, copy: Path) -> None:
         except ReleaseError:
             shutil.rmtree(staging)
             raise
-        # The copy may come from a store that has given higher numbers to its releases.
+        # The copy may come from another store, whose numbers may be higher than the numbers of `place`.
         place.next_number(above=release.number)
         for path in (*staging.rglob("*"), staging):
             sync(path)
@@ -47,7 +47,7 @@ class ReadScope:
 
 @dataclass(frozen=True)
 class CopiedScope:
-    """What `copy_scope` has done. `copied`: number of releases. `left_out`: see `ReadScope`."""
+    """What `copy_scope` has done. `copied`: number of copied releases. `left_out`: see `ReadScope`."""
 
     copied: int
     left_out: tuple[str, ...]

@@ -54,7 +54,7 @@ class FileCache:
         return self.folder / kind / scope / release_id
 
     def copy_of(self, place: Path, manifest: bytes, download: Download) -> "CachedCopy":
-        """Return the copy of a release in the folder `place`. Nothing is copied yet."""
+        """Return an object for the copy of a release in the folder `place`. Files are copied when they are needed."""
         return CachedCopy(place, manifest, download, self.shrink)
 
     @contextmanager

@@ -96,7 +96,7 @@ class ReleaseStore:
         return place.get(release_id)
 
     def place(self, kind: str, scope: str) -> Scope:
-        """Return the place of one scope, for `copying`."""
+        """Return the place of one scope, for the module `copying`."""
         return self._scope(kind, scope)
 
     def mark(self, kind: str, scope: str) -> int:

@@ -56,7 +56,7 @@ class Serving:
             place.promote(release)
 
     def withdraw(self, kind: str, scope: str) -> None:
-        """Stop serving any release of the scope. The releases stay until they are removed."""
+        """Serve no release of the scope any more. The releases themselves stay until they are removed."""
         place = self._scope(kind, scope)
         with place.writing():
             place.move_pointer("")

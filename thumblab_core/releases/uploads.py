@@ -79,7 +79,7 @@ class Uploads:
                 )
 
     def delete(self, release_id: str) -> None:
-        """Delete a release, its manifest first."""
+        """Delete all files of a release. The manifest is deleted first, so that nobody reads a part of the release."""
         place = f"{self.folder}/{release_id}"
         self.bucket.delete([f"{place}/{MANIFEST}"])
         self.bucket.delete([entry.key for entry in self.bucket.entries(place)])

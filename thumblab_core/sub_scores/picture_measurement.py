@@ -1,4 +1,4 @@
-"""Measure one picture: its evidence, and the five sub-scores that need no title."""
+"""Find the evidence in one picture, and compute the five sub-scores that need no title."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

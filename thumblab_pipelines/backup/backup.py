@@ -272,7 +272,7 @@ class _Copy:
                 self.files.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
-        """Return whether the lab's database has meanwhile deleted a picture in `missing`."""
+        """Return whether a picture in `missing` was deleted from the lab's database since the snapshot was taken."""
         with self.lab.engine.connect() as connection:
             return not missing <= named_pictures(connection)
 

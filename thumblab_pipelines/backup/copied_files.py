@@ -60,7 +60,7 @@ class CopiedFiles:
         return self.earlier.get(key) if (self.folder / key).is_file() else None
 
     def keep(self, key: str, checksum: str) -> None:
-        """Keep an undamaged file that is in the backup already."""
+        """Take an undamaged file of the earlier backup into the new backup, without copying it."""
         if key not in self.sums:
             self.sums[key] = checksum
             self.kept += 1

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW_HOURS = 14 * 24.0
-"""Maximum time in hours between a change and a count that is used."""
+"""A count is used only if it was made at most this number of hours before or after the change of the thumbnail."""
 
 LEAST_HOURS, LEAST_GAINED = 12.0, 20
 """`LEAST_HOURS` is the minimum number of hours between the first and the last count of an interval. `LEAST_GAINED` is

@@ -139,7 +139,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     for name in ("published_at", "observed_at"):
         column = table.column_names.index(name)
         table = table.set_column(column, name, table[name].cast(pa.timestamp("us", "UTC")))
-    # Hashes as floats would be exact only up to 53 bits.
+    # A hash has 64 bits, and a float keeps only 53 bits exactly.
     hashes = table.select(["phash"]).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     corpus: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True).assign(phash=hashes.phash)
     for age in FIXED_AGES:

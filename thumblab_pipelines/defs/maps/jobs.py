@@ -49,7 +49,8 @@ class MapToServe(dg.Config):
     scope: str = ALL
     """A niche, or `all` for the map of all niches."""
     release_id: str = ""
-    """If this text is empty, the map that was served before is served."""
+    """The id of the map to serve. If this text is empty, the job serves the map that was served before the present map.
+    """
     resume: bool = False
     """Whether to end the hold, and let the next build be served. `release_id` is then ignored."""
 

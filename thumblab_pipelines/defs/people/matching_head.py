@@ -15,7 +15,9 @@ class Training(dg.Config):
 
     epochs: int | None = Field(default=None, description="The maximum number of epochs.")
     margin: float | None = Field(default=None, description="The margin of the triplet loss.")
-    min_faces: int | None = Field(default=None, description="People with fewer labelled faces than this are left out.")
+    min_faces: int | None = Field(
+        default=None, description="People with fewer labelled faces than this number are left out."
+    )
 
 
 @dg.asset(
