@@ -87,9 +87,9 @@ class CollectionSettings(BaseSettings):
     )
     channels_per_refresh: int = setting(
         3,
-        "The number of channels of a niche whose uploads one refresh reads. The channels that were not read for the "
-        "longest time come first. With the defaults, the seven niches of a new lab together cost at most 60 units and 15 "
-        "searches a day. The crawl reads hundreds of channels.",
+        "The number of channels of a niche whose uploads one refresh reads. The channels that were read longest ago "
+        "come first. With the defaults, the seven niches of a new lab together cost at most 60 units and 15 searches a "
+        "day. The crawl reads hundreds of channels.",
         "channels",
         ge=0,
     )
@@ -120,8 +120,8 @@ class CollectionSettings(BaseSettings):
     )
     thumbnail_rechecks: int = setting(
         2_000,
-        "The number of thumbnails that one refresh of a niche checks for a change. Thumbnails that were not checked "
-        "for the longest time come first.",
+        "The number of thumbnails that one refresh of a niche checks for a change. The thumbnails that were checked "
+        "longest ago come first.",
         "thumbnails",
         ge=0,
     )

@@ -134,7 +134,10 @@ class Settings(
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read secrets from files too. A value in the environment has priority over a value in `.env`."""
+        """Read settings from the environment and from `.env`, and secrets also from files.
+
+        A value in the environment has priority over a value in `.env`.
+        """
         dotenv = named["dotenv_settings"]
         assert isinstance(dotenv, DotEnvSettingsSource)
         return named["init_settings"], named["env_settings"], SecretFiles(settings_cls, dotenv), dotenv

@@ -110,7 +110,7 @@ def faces_of_known_picture(connection: Connection, sha256: str) -> int:
 
 
 def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
-    """Store the places of the faces. A later search then leaves these faces out. Return the pictures of the faces."""
+    """Store the places of the faces, so that a later search of their pictures leaves them out. Return the pictures."""
     connection.execute(_NOTE_FACES, {"face_ids": list(face_ids)})
     return list(
         connection.scalars(select(faces.c.sha256).where(faces.c.face_id == func.any(list(face_ids))).distinct())

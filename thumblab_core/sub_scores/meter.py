@@ -24,7 +24,7 @@ from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasure
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 FORMULAS = "4"
-"""Version of the formulas of the sub-scores. If it changes, the asset `visual_features` measures every thumbnail again."""
+"""Version of the sub-scores' formulas. If it changes, the asset `visual_features` measures every thumbnail again."""
 
 _ENCODED = 64
 """Number of pictures whose texts and titles go to the title encoder in one call."""

@@ -1,4 +1,4 @@
-"""Send messages to the alert channels in the settings. If a channel does not accept a message, the message is sent
+"""Send messages to the alert channels in the settings. If one of them does not accept a message, the message is sent
 again after longer and longer pauses.
 """
 
@@ -63,7 +63,7 @@ def deliver(
     state: WatchState, senders: Mapping[str, Send], now: datetime, secrets: list[str], seconds: float = _SECONDS
 ) -> None:
     """Send the messages whose next attempt is due, to all alert channels at the same time. Wait at most `seconds` for
-    each channel.
+    each alert channel.
     """
     state.deliveries = [delivery for delivery in state.deliveries if delivery.channel in senders]
     begun = []

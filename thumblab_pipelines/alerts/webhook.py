@@ -37,8 +37,8 @@ def slack_text(message: Message) -> str:
 
 
 def send(url: str, message: Message) -> str:
-    """Send the message, and return the answer of the server. Raises `UndeliveredError`, whose text never contains the
-    URL."""
+    """Send the message, and return the answer of the server. Raises `UndeliveredError` if the server does not accept
+    the message. The text of this error never contains the URL."""
     if _lacks_slack(url):
         raise UndeliveredError(
             "a Discord webhook takes these messages only if its address ends with /slack; add /slack"

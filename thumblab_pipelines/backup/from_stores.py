@@ -105,8 +105,8 @@ def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progres
 
 
 def copy_numbers(releases: ReleaseStore, state: Path) -> None:
-    """Replace each scope's last release number in the folder `state` by the scope's last release number in the release
-    store.
+    """Write the last release number of each scope into the folder `state` again, because it may have risen since the
+    scope was copied.
     """
     for kind, scope in FolderOfScopes(state).scopes():
         ScopeFolder(state, kind, scope).write_number(releases.place(kind, scope).record().number)

@@ -48,8 +48,8 @@ _OPTIONS = (
 """Options of the command in messages, and the fields of the service's request that replace them."""
 
 _STORE_URL = re.compile(r"\b(?:s3|gs|az)://[^\s,;:()]+")
-"""Regular expression for the URL of an object store. The URL contains the name of a bucket, and any key may read a
-report.
+"""Regular expression for the URL of an object store. The URL contains the name of a bucket, and any API key may
+read a report.
 """
 
 _STORAGE = (

@@ -16,7 +16,7 @@ from thumblab_pipelines.experiments.report import check_experiments, count_outco
     check_specs=[
         *blocking("experiments", pictures="The image store has the pictures of all variants of every experiment."),
         *advisory(
-            "experiments", consistent="The winner has the largest share of watch time, where the shares are known."
+            "experiments", consistent="The winner has the largest share of watch time, if the shares are known."
         ),
     ],
     description="Results of creators who tried two or three thumbnails on one video. `thumblab experiment` stores "

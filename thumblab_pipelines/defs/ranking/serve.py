@@ -39,7 +39,7 @@ def champion_moved(
     if chosen is None:
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
-        return dg.SensorResult(skip_reason=f"{state.explanation}; the lab did not register this version", cursor="{}")
+        return dg.SensorResult(skip_reason=f"{state.explanation}; the lab did not register this model", cursor="{}")
     # Dagster gives the cursor of this tick to the sensor's next tick. The cursor says when the sensor last requested a
     # run, and for which move of the alias. So the sensor requests at most one run per hour for the same move.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
