@@ -154,7 +154,7 @@ class Bucket:
                 yield bytes(obstore.get_range(self._bulk, key, start=start, length=min(_CHUNK, size - start)))
 
     def find(self, key: str) -> Entry | None:
-        """Return the size and the time of an object, or None if there is no such object."""
+        """Return the size of an object and the time when it was written, or None if there is no such object."""
         import obstore
 
         with self._explained(key):

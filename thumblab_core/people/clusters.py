@@ -57,7 +57,10 @@ def require_cluster(connection: Connection, cluster_id: str) -> ClusterRow:
 
 
 def cluster_named(connection: Connection, key_of_name: str) -> ClusterRow | None:
-    """Return the cluster of the person with this name, or None. `key_of_name`: the name as `name_key` returns it."""
+    """Return the cluster of the person with this name, or None if nobody has the name.
+
+    `key_of_name`: the name as `name_key` returns it.
+    """
     row = connection.execute(select(face_clusters).where(face_clusters.c.name_key == key_of_name)).one_or_none()
     return None if row is None else ClusterRow(row.cluster_key, row.name, row.name_key, row.is_owner)
 

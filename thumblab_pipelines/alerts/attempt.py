@@ -1,4 +1,4 @@
-"""Send the waiting messages of one alert channel in a thread. So a slow channel does not delay the sensor `alerts`."""
+"""Send the waiting messages of one alert channel in a thread, so that a slow one does not delay the sensor `alerts`."""
 
 import time
 from collections.abc import Callable

@@ -30,8 +30,8 @@ it. All runs of the sensor happen in one process, so the attempts are kept in me
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return a function for each alert channel in the settings, by the channel's name. The function sends a message,
-    and returns the channel's answer.
+    """Return a function for each alert channel in the settings, by the name of the alert channel. The function sends a
+    message, and returns the answer of the server.
     """
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:

@@ -165,7 +165,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The values of `excess` [p] of videos that changed nothing, and the ages [p] of these videos in hours."""
+    """The values of `excess` [p] of videos whose thumbnail did not change, and the videos' ages [p] in hours."""
 
     ages: Float64s
     excess: Float64s
