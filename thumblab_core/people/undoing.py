@@ -209,8 +209,8 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
 def _take_out_banned(connection: Connection) -> None:
     """Take faces out of a cluster if a person said that the faces do not belong to the cluster.
 
-    This is needed when an unmerge is undone. The two clusters are then one cluster again, and a ban from either of them
-    is valid for all their faces.
+    This is needed when an unmerge is undone. The two clusters are then one cluster again. A face that a person has
+    banned from one of the two clusters must not be in this cluster.
     """
     for face_id, key in banned_clusters(connection):
         there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key

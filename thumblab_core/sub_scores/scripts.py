@@ -25,7 +25,7 @@ _ODD_SURE, _MIXED_SURE = 0.95, 0.85
 """A text with a part that matches `_ODD` is accepted only with at least the first confidence. A text with a part that
 matches `_MIXED` is accepted only with at least the second confidence.
 
-In a test with drawn texts in other scripts, texts that matched `_MIXED` were read with a confidence of up to 0.81.
+In a test with pictures of texts in other scripts, texts that matched `_MIXED` were read with a confidence of up to 0.81.
 """
 _ODD = re.compile(
     r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a small letter after capitals: `UTn`, not `TVs` or `GHz`

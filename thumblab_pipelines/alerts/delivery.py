@@ -82,10 +82,10 @@ def deliver(
 
 
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
-    """Store in `state` the results of the channel's last attempt. Return whether the attempt still sends a message.
+    """Store in `state` the results of the last attempt of an alert channel. Return whether the attempt still runs.
 
     Return False for an attempt that began over an hour ago, so that the next attempt can start. Otherwise a server that
-    never ends its answer would block the channel.
+    never ends its answer would block the alert channel.
     """
     attempt = _attempts.get(name)
     if attempt is None or _find(state, attempt.current) is None:

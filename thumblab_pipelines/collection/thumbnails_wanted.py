@@ -15,7 +15,7 @@ _YOUNG = timedelta(days=14)
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""A thumbnail counts as due this long before the end of its interval.
+"""A thumbnail may be checked this long before its next check is due.
 
 Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last run.
 """

@@ -8,7 +8,7 @@ import dagster as dg
 from thumblab_pipelines.defs.groups import OWNERS, niche_partitions
 from thumblab_pipelines.defs.kept import kept
 
-# This asset only shows in Dagster's graph where the data comes from, and is not materialized. The asset stands between
+# In Dagster's graph, this asset shows where the data comes from. It is never materialized. The asset stands between
 # the crawl and the assets of the library. If the assets of the library depended directly on the crawl, Dagster would
 # ask "Are you sure?" before every refresh in a lab that has never crawled.
 videos = dg.AssetSpec(
