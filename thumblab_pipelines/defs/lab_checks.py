@@ -43,8 +43,8 @@ CHECKS = [
         "embeddings",
         "vectors_as_before",
         weeks.check_vectors,
-        "The vectors of last week's videos are distributed as in the weeks before. A classifier that separates the two "
-        f"has an AUC of at most {weeks.MOST_SEPARABLE:g} on unseen channels.",
+        "The vectors of last week's videos are distributed as in the weeks before. A classifier that separates new from "
+        f"old vectors has an AUC of at most {weeks.MOST_SEPARABLE:g} on unseen channels.",
     ),
     _check(
         "visual_features",

@@ -15,9 +15,7 @@ from thumblab_pipelines.experiments.report import check_experiments, count_outco
     kinds={"youtube", "postgres"},
     check_specs=[
         *blocking("experiments", pictures="The image store has the pictures of all variants of every experiment."),
-        *advisory(
-            "experiments", consistent="The winner has the largest share of watch time, if the shares are known."
-        ),
+        *advisory("experiments", consistent="The winner has the largest share of watch time, if the shares are known."),
     ],
     description="Results of creators who tried two or three thumbnails on one video. `thumblab experiment` stores "
     "them, because YouTube has no API for them. No schedule runs this asset: see docs/experiments.md.",
