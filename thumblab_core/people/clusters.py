@@ -73,9 +73,9 @@ def make_cluster(connection: Connection) -> ClusterRow:
 
 
 def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = None) -> set[tuple[str, str]]:
-    """Return (face id, cluster key) for each face of which a person said that it does not belong to a cluster.
+    """Return (face id, cluster key) for each ban: a person said that the face does not belong to the cluster.
 
-    If the cluster was merged later, the key is that of the cluster which now has its faces.
+    For a cluster that was merged into another cluster, the key is the key of the other cluster.
     """
     into = merged_clusters(connection)
     statement = select(face_bans.c.face_id, face_bans.c.cluster_key)

@@ -33,8 +33,8 @@ More pictures would take longer to load, and would change few decisions.
 """
 
 _LOWEST = 1.0
-"""The percentile that becomes the threshold of familiarity. It is taken of the cosines of stored pictures, each to the
-nearest picture of another channel.
+"""For each stored picture, the cosine to the nearest picture of another channel is computed. This percentile of the
+cosines becomes the threshold of familiarity.
 """
 _BLOCK = 256
 """Number of pictures that are compared with all stored pictures at once."""

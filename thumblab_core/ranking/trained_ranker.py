@@ -116,7 +116,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def fitted_to(self, adapted: bool, question: str = ONE_TITLE) -> FittedTo:
-        """Return the name of the data to which the slope was fitted that `slope_of` returns."""
+        """Return the name of the data to which the result of `slope_of` was fitted."""
         if question == PACKAGE or self.one_title is None:
             return PACKAGES
         return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]

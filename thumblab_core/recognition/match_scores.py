@@ -79,7 +79,7 @@ class Calibration:
         return self.cosine_at_rate(false_accept_rate(score))
 
     def cosine_at_rate(self, rate: float) -> float:
-        """Return the cosine above which the share `rate` of pairs of different people lies, or 1 if that is less.
+        """Return the cosine that the share `rate` of pairs of different people exceeds, but at most 1.
 
         `rate` is above 0 and below 1.
         """

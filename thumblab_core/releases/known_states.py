@@ -36,8 +36,8 @@ _READERS = 8
 class _Known:
     """What is known about the state of one scope.
 
-    `stored`: the state as it was last read. `at`: the time of that read. `error`: the error if the last read failed.
-    `reading`: a read in progress.
+    `stored`: the state as it was last read. `at`: the time of the last read, even if it failed. `error`: the error if
+    the last read failed. `reading`: a read in progress.
     """
 
     stored: Stored | None = None

@@ -100,7 +100,7 @@ class ReleaseStore:
         return self._scope(kind, scope)
 
     def mark(self, kind: str, scope: str) -> int:
-        """Return a new number of the scope, which marks this moment. Releases that begin later get higher numbers."""
+        """Return a new number of the scope, which marks this moment. Later releases get higher numbers."""
         place = self._scope(kind, scope)
         with place.writing():
             return place.next_number()

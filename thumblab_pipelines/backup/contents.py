@@ -139,7 +139,7 @@ def is_state(path: PurePosixPath) -> bool:
 
 
 def in_folders(settings: Settings) -> tuple[str, ...]:
-    """Return the names in `FIXED` of the files that this lab keeps on this disk, not in an object store."""
+    """Return the names in `FIXED` of the folders that are on this disk, not in an object store."""
     stores = {RELEASES: settings.release_store, IMAGES: settings.image_store}
     return tuple(name for name in FIXED if stores.get(name) is None)
 

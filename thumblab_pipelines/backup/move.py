@@ -46,9 +46,8 @@ class Moved:
 
 
 def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -> None:
-    """Raise `LabError` if a new place cannot be opened, is already in use, or cannot hold releases and pictures apart.
-
-    Releases and pictures must be in separate folders, so neither place may contain the other.
+    """Raise `LabError` if a new place cannot be opened or is already in use, or if the place of the releases and the
+    place of the pictures overlap.
     """
     if releases is None and pictures is None:
         raise LabError("nothing to copy: name a new place with --releases, --pictures or both")

@@ -221,7 +221,7 @@ class _FirstOfTwoSides:
     def apart(self, classes: Rows, rows: Rows) -> Rows:
         """Compare each row of `rows` [m] with the pictures of the class in `classes` [m].
 
-        Return for each row the first picture of the class that is on another side, or n if no picture is.
+        Return for each row the first picture of the class that is on another side, or n if there is none.
         """
         first = self._first[classes]
         return np.where(self._side[first] != self._side[rows], first, self._other[classes])
