@@ -43,7 +43,8 @@ class Calibration:
     Parameters
     ----------
     method
-        The evidence: pairs that are known to show different people, random pairs, or only the dimension.
+        What the distribution was estimated from: pairs that are known to show different people, random pairs, or only
+        the dimension of the vectors.
     mean, spread
         The mean and the standard deviation of a normal distribution that is fitted to the highest cosines.
     known_pairs, random_pairs
