@@ -6,7 +6,7 @@ import click
 
 
 def _columns(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    """Parse the options `--column NAME=COLUMN`, and return COLUMN by NAME."""
+    """Parse the options `--column NAME=COLUMN`. Return a dictionary from each NAME to its COLUMN."""
     from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS
 
     columns: dict[str, str] = {}

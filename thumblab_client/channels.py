@@ -50,7 +50,7 @@ def show(import_id: str) -> Call[ChannelImportOut]:
     """Return the request for the progress of an import."""
     if not _ID.fullmatch(import_id):
         raise ThumblabError(
-            f"{import_id!r} is not the id of an import; use the `id` of the answer that started the import"
+            f"{import_id!r} is not the id of an import; use the `id` that the service gave when the import was started"
         )
     return Call("GET", f"/v1/channels/runs/{import_id}", ChannelImportOut)
 

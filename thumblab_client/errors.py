@@ -12,7 +12,7 @@ class PictureError(ThumblabError, ValueError):
 
 
 class ExportError(ThumblabError, ValueError):
-    """An export of a channel cannot be read or sent, so nothing was sent."""
+    """The exports of a channel cannot be read, or are too large to send. Nothing was sent."""
 
 
 class NoAnswerError(ThumblabError):

@@ -30,7 +30,7 @@ ways.
 class Picture:
     """A picture. The answer refers to it by its `id`. Exactly one of `data` and `url` is not None.
 
-    `title` is the picture's own title. It replaces the titles of the request for this picture.
+    `title` is the picture's own title. For this picture, it replaces the titles of the request.
     """
 
     id: str

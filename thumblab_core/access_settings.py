@@ -81,7 +81,7 @@ def _parts(value: str) -> Iterator[str]:
 def _public_host(text: str) -> str:
     """Return a host name in the form of the `Host` header. Raises ValueError if `text` is not a host."""
     try:
-        # The header has letters outside ASCII in Punycode, so the name is converted to Punycode.
+        # In the header `Host`, letters outside ASCII are in Punycode, so the name is converted to Punycode.
         return bare_host(ascii_host(text))
     except ValueError:
         raise ValueError(

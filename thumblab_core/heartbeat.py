@@ -20,7 +20,7 @@ seconds."""
 
 
 def beat(path: Path) -> None:
-    """Write a new text of a constant length into the file `path`. A missing file is created with mode 0600.
+    """Write a new random text of 16 characters into the file `path`. A missing file is created with mode 0600.
 
     Raises OSError if the file cannot be written. A symbolic link is refused.
     """

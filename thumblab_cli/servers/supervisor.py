@@ -27,7 +27,7 @@ The pauses keep a broken server from using the processor for endless restarts. A
 broken.
 """
 _END_SECONDS = 3.0
-"""The number of seconds that all servers together have to end. A server that still runs after this time is killed.
+"""All servers must end within this number of seconds. A server that still runs after this time is killed.
 
 Killing loses no stored work: Dagster tries the runs again at the next start, and each run continues from the work that
 it has stored.

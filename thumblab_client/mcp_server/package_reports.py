@@ -1,4 +1,4 @@
-"""The answer of the tool `packages`: the grid of several titles and several thumbnails."""
+"""The answer of the tool `packages`, which scores each title together with each thumbnail."""
 
 from dataclasses import dataclass
 
@@ -50,8 +50,8 @@ class PackageRanking:
 
 
 def package_ranking(answer: ScoreAnswer) -> PackageRanking:
-    """Return what an assistant needs from an answer to several titles. Raises `ThumblabError` if the answer compares no
-    package.
+    """Return what an assistant needs from an answer to several titles. Raises `ThumblabError` if the answer ranks no
+    packages.
     """
     packages, channel = answer.packages, answer.channel
     errors = {thumbnail.id: thumbnail.error for thumbnail in answer.thumbnails if thumbnail.error is not None}

@@ -58,7 +58,7 @@ class ImportedVideos(_Part):
     videos: int = Field(ge=0, description="The number of exported videos that the lab has now.")
     new: int = Field(ge=0, description="The number of exported videos that were new to the lab.")
     left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
-    pictures: int = Field(ge=0, description="The number of videos with a thumbnail.")
+    pictures: int = Field(ge=0, description="The number of exported videos that have a thumbnail in the lab.")
     downloaded: int = Field(ge=0, description="The number of thumbnails that this import downloaded.")
     without_picture: int = Field(ge=0)
     missing: list[str] = Field(description="For each of the first videos without a thumbnail, why it has no thumbnail.")
@@ -90,7 +90,7 @@ class OwnPastSkill(_Part):
     same time.
     """
 
-    videos: int = Field(ge=0, description="How many videos the newest 20 % are.")
+    videos: int = Field(ge=0, description="The number of videos in the newest 20 %.")
     pairs: int = Field(ge=1, description="The number of pairs.")
     right: float = Field(
         ge=0, le=1, description="The share of the pairs in which the adapter gives the better video the higher score."
@@ -123,7 +123,8 @@ class ProposedNiche(_Part):
     """The niche that the lab proposes for a new channel. A person decides."""
 
     niche: str | None = Field(
-        description="The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."
+        description="The proposed niche. Null if no niche fits, or if the lab has no titles with which it can compare the "
+        "exports."
     )
     reason: str = Field(description="A sentence that says why the niche is proposed, or why no niche is proposed.")
     searches: list[str] = Field(

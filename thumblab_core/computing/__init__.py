@@ -1,1 +1,2 @@
-"""Settings of the computing power: the number of cores that a process uses, and the cluster that works for the lab."""
+"""Settings of the computing power: the number of cores that a process uses, and the Ray cluster that encodes pictures
+for the lab."""

@@ -19,7 +19,7 @@ _FOR_OTHER_CLIENTS = {
     *("pgbouncer", "prepare_threshold", "statement_cache_size", "prepared_statement_cache_size"),
     # for the connection pool of the client
     *("connection_limit", "pool_timeout", "socket_timeout", "pool_size", "max_overflow"),
-    *("supa", "workaround"),  # notes that Supabase and Vercel add to the URL
+    *("supa", "workaround"),  # Supabase and Vercel add these parameters.
 }
 """Parameters of a URL that are for the pool and the prepared statements of another client, such as Prisma.
 

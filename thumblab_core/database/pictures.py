@@ -6,7 +6,7 @@ from thumblab_core.database.tables import experiment_variants, people_pictures, 
 
 
 def named_pictures(connection: Connection) -> set[str]:
-    """Return the SHA-256 of every picture of a thumbnail, of a thumbnail version or of an experiment.
+    """Return the SHA-256 of every picture that a thumbnail, a thumbnail version or an experiment uses.
 
     The result includes the user's own pictures in which the lab looks for people.
     """

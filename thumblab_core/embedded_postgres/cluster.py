@@ -240,8 +240,8 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    # After a full disk, PostgreSQL may fail once more while it undoes its work, and give another reason last. So all
-    # reasons are searched.
+    # If the disk is full, PostgreSQL may fail a second time while it undoes its work. Its last line then gives another
+    # reason, so all reasons are searched.
     if full:
         raise LabError(
             f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "

@@ -229,8 +229,8 @@ def open_file(home: Path, name: str) -> int:
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        # The disk has become read-only. The watcher still needs the locks, to stop the server: a server that goes on
-        # would keep the disk from being mounted again.
+        # The disk has become read-only. The watcher still needs the locks so that it can stop the server. While the
+        # server runs, nobody can mount the disk again.
         try:
             return os.open(home / name, os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -251,7 +251,7 @@ def remove(file: Path) -> None:
 
 
 def is_read_only(home: Path) -> bool:
-    """Return whether the file system of `home` is read-only, for example since an error of the disk."""
+    """Return whether the file system of `home` is read-only, for example after an error of the disk."""
     try:
         os.close(os.open(home / "start.lock", os.O_RDWR | os.O_NOFOLLOW))
     except OSError as error:

@@ -99,7 +99,8 @@ def stop(home: Path) -> bool:
 
     If the disk is read-only, these files stay, as they do after a power cut. The next start replaces them.
 
-    If the cluster belongs to another host, kill the server that this host still has, and keep these files.
+    If the cluster now belongs to another host, kill the server on this host, and keep the files, which belong to the
+    other host.
     """
     if owner.other_holder(home) is not None:
         fence(home)
@@ -148,8 +149,8 @@ def show_life(home: Path) -> None:
 
 
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server and `home` has no file `keep`, or is read-only. Then stop the server, and
-    return.
+    """Wait until no process uses the server. Then stop the server and return, unless `home` has the file `keep`. If
+    `home` is read-only, stop the server in spite of this file.
     """
     threading.Thread(target=show_life, args=(home,), daemon=True).start()
     while True:

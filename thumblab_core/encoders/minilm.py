@@ -32,7 +32,8 @@ class MiniLmEncoder:
 
     def __init__(self) -> None:
         self._folder = _carried_weights()
-        # Compute the fingerprint without loading the model, so that a run stays fast if there is nothing to encode.
+        # The fingerprint is computed without loading the model, because loading takes long and there may be nothing to
+        # encode.
         self.fingerprint = f"sentence-{CARRIED}-{weights_digest(self._folder / 'model.safetensors')}"
 
     @cached_property

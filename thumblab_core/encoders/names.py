@@ -16,7 +16,7 @@ def split_precision(name: str) -> tuple[str, str | None]:
     """Return the name without its precision, and the precision. If the name has no precision, return None as the
     precision.
 
-    The precision is the part after the `@`. It is a half precision on CUDA, or the id of an encoder release, which has
+    The precision is the part after the `@`. It is `bfloat16`, `float16`, or the id of an encoder release. A release has
     its own precision.
     """
     match = _PRECISION.fullmatch(name)

@@ -26,7 +26,8 @@ class SentenceEncoder:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        # Compute the fingerprint without loading the model, so that a run stays fast if there is nothing to encode.
+        # The fingerprint is computed without loading the model, because loading takes long and there may be nothing to
+        # encode.
         self.fingerprint = f"sentence-{source.rstrip('/').rsplit('/', 1)[-1]}-{_weights_digest(source)}"
 
     @cached_property

@@ -38,8 +38,8 @@ LONGEST_TEST = timedelta(days=366)
 _ROUNDING = 0.02
 """The largest accepted difference between 1 and the sum of the shares of watch time.
 
-Three shares that are rounded to whole percentages add up to 0.99, 1 or 1.01. The limit in the database is larger by
-0.000001.
+Three shares that are rounded to whole percentages add up to 0.99, 1 or 1.01. The database accepts a difference that is
+larger by 0.000001, because sums of floating-point numbers are not exact.
 """
 
 _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME}
@@ -112,7 +112,7 @@ def require_different(variants: Sequence[Variant]) -> None:
 
 
 def outcome_of(text: str) -> str:
-    """Return the outcome that a text names. Case, spaces and hyphens do not matter.
+    """Return the outcome that a text such as `Performed the same` stands for. Case, spaces and hyphens do not matter.
 
     Raises `RuleError` if the text names none of the three outcomes.
     """

@@ -1,7 +1,8 @@
-"""A matching head: a small trained map of face vectors. It moves the vectors of one person closer together.
+"""A matching head is a small trained matrix. It transforms face vectors so that the vectors of one person are closer
+together.
 
-    face_head/<embedder>/<release_id>/head.safetensors    the matrix of the map
-    face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces of its training
+face_head/<embedder>/<release_id>/head.safetensors the matrix face_head/<embedder>/<release_id>/trained_on.npy salted
+digests of the people and faces of its training
 
 A head belongs to one face embedder. The fingerprint of the embedder is the scope of the head's releases.
 `remove_heads_of` deletes the heads that learnt from a forgotten person.
@@ -43,8 +44,8 @@ class FaceHead:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A name for the embedder together with this head. Only mapped vectors with the same fingerprint can be
-        compared.
+        """A name for the embedder together with this head. Two mapped vectors can be compared only if both were mapped
+        by a head with this fingerprint.
         """
         shape = f"{self.embedder} {self.matrix.shape}".encode()
         return f"{self.embedder}-head-{hashlib.sha256(shape + self.matrix.tobytes()).hexdigest()[:12]}"
@@ -183,8 +184,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
             for release in used:
                 store.remove(release)
                 removed.append(release.release_id)
-            # This call deletes no complete release. It deletes the incomplete releases that a crash left, because they
-            # may be heads that learnt from these people or faces.
+            # This call deletes no complete release. It deletes the incomplete releases that a crash left, because these
+            # releases may also have learnt from the deleted people or faces.
             store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
     return RemovedHeads(removed, served)
 

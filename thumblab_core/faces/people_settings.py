@@ -40,8 +40,8 @@ class PeopleSettings(BaseSettings):
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",
         0.7,
-        "The match score from which a face joins a person who has a name. The match score is not a cosine, see "
-        "[People](people.md#what-the-threshold-means).",
+        "A face is assigned to a named person if its match score is at least this value. The match score is not a "
+        "cosine, see [People](people.md#what-the-threshold-means).",
         "match score (0 to 1)",
         gt=0.1,
         le=1,
@@ -54,17 +54,21 @@ class PeopleSettings(BaseSettings):
     face_unknown_min_cluster_size: int = _also_bare(
         "FACE_UNKNOWN_MIN_CLUSTER_SIZE",
         3,
-        "The smallest number of faces that make a group of an unknown person.",
+        "The smallest number of faces in a group of an unknown person.",
         "faces",
         ge=2,
     )
     face_triplet_margin: float = _also_bare(
-        "FACE_TRIPLET_MARGIN", 0.2, "The margin of the triplet loss in the training on people with names.", gt=0, le=2
+        "FACE_TRIPLET_MARGIN",
+        0.2,
+        "The margin of the triplet loss in the training of the matching head on named people.",
+        gt=0,
+        le=2,
     )
     face_training_epochs: int = _also_bare(
         "FACE_TRAINING_EPOCHS",
         20,
-        "The largest number of epochs of the training on people with names.",
+        "The largest number of epochs in the training of the matching head on named people.",
         "epochs",
         ge=1,
         le=1_000,

@@ -32,7 +32,7 @@ EYE_DISTANCE = float(np.hypot(*(TEMPLATE[1] - TEMPLATE[0])))
 _HALF_SHARP = 100.0
 """The variance of the Laplacian at which the sharpness is 1/2."""
 _FACE = (slice(36, 100), slice(28, 84))
-"""Rows and columns of an aligned face from the brows to the mouth."""
+"""The rows and columns of an aligned face that contain the brows, the eyes, the nose and the mouth."""
 
 
 def quality(face: Detection, crop: npt.NDArray[np.uint8], size: tuple[int, int]) -> float:

@@ -67,13 +67,13 @@ class Fetcher:
         self._deadline_s = deadline_s
         self._deadline = Deadline()
         self._pool = _pool(TimedBackend(self._deadline))
-        # Public hosts have their own pool, so that they cannot occupy the connections to the listed hosts.
+        # Public hosts have their own pool of connections, so that they cannot occupy the connections to `hosts`.
         self._public = PublicBackend(self._deadline) if any_public_host else None
         self._public_pool = None if self._public is None else _pool(self._public, httpcore.default_ssl_context())
         self._headers = {
             "User-Agent": f"thumbnail-lab/{metadata.version('thumblab')}",
-            # Compression is not requested, because pictures are compressed already. Also, the unpacked body could have
-            # more bytes than were counted.
+            # Compression is not requested, because pictures are compressed already. Also, only the received bytes are
+            # counted, and the unpacked body could be larger than the limit.
             "Accept-Encoding": "identity",
             "Accept": accept,
         }
@@ -179,8 +179,8 @@ class Fetcher:
                     return answer
                 redirected = True
                 address = _redirect(address, answer)
-                # The host of the new URL must be public, even if this host is listed. Otherwise the owner of a public
-                # host could make the lab send requests to a listed host of the local network.
+                # The host of the new URL must be public, even if it is one of `hosts`. Otherwise the owner of a public
+                # host could make the lab send requests to a host of the local network that is one of `hosts`.
                 target = parse(address).on_a_public_host()
                 pool, name = self._public_pool or pool, f"{url[:200]}, redirected to {address[:200]},"
         except RefusedError as error:

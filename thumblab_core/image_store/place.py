@@ -32,8 +32,8 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
 
     `cache_gib`: the limit of the cache instead of the one in the settings. With 0, no picture is kept on this disk.
 
-    The releases must be in another folder of the bucket, because every folder next to them counts as a kind of
-    releases.
+    The pictures and the releases must be in two different folders of a bucket. In the folder of the releases, each
+    folder counts as a kind of releases.
     """
     url = parse_store_url(text, _WHAT)
     if settings.release_store is not None:
@@ -49,7 +49,8 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
 def delete_unused_cache(settings: Settings) -> None:
     """Delete the cache of pictures if the lab no longer keeps pictures in an object store.
 
-    A cache that is not used deletes none of its copies. Raises `OSError` if the cache cannot be deleted.
+    Without this function, the copies in the unused cache would stay on the disk. Raises `OSError` if the cache cannot
+    be deleted.
     """
     if settings.image_store is None:
         with suppress(FileNotFoundError):

@@ -38,7 +38,8 @@ class ImageStore(Protocol):
         """Delete a picture. Returns False if the store did not have the picture."""
 
     def remove_unnamed(self, named: Collection[str], older_than_s: float) -> int:
-        """Delete the pictures that are not `named` and for which `put` was last called more than `older_than_s` ago.
+        """Delete each picture whose SHA-256 is not in `named`, if `put` was last called for it more than `older_than_s`
+        seconds ago.
 
         Return the number of deleted pictures.
         """
@@ -47,6 +48,6 @@ class ImageStore(Protocol):
         """Yield every picture, in the order of their names."""
 
     def sweep(self) -> int:
-        """Delete the unfinished files of killed writers, and copies that are too old. Return the number of deleted
-        files.
+        """Delete the unfinished files that killed processes left, and the copies in the cache that are too old. Return
+        the number of deleted files.
         """

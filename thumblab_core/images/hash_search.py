@@ -50,7 +50,8 @@ class HashSearch:
             counts = np.bincount(keys, minlength=2**_BITS)
             starts = np.cumsum(counts) - counts
             # The hashes are sorted by bucket, so that the hashes of a bucket lie next to each other in memory. The sort
-            # keeps the order of the hashes within a bucket, so the opened hashes come first in each bucket.
+            # keeps the order of the hashes within a bucket, so the hashes that `open` has opened come first in each
+            # bucket.
             self._bands.append((flips, starts, np.zeros(2**_BITS, np.intp), order, hashes[order]))
 
     def open(self, count: int) -> None:
@@ -61,8 +62,8 @@ class HashSearch:
         self._opened += len(new)
 
     def near(self, queries: Hashes) -> Iterator[tuple[Rows, Rows]]:
-        """Search in steps, and yield the pairs that differ in at most `NEAR` bits. A pair is a query and an opened
-        hash.
+        """Search in steps, and yield each pair of a query and a hash that differ in at most `NEAR` bits. Only the
+        hashes that `open` has opened are searched.
 
         Each step yields the rows of `queries` and the rows of the hashes. A pair may be yielded several times.
         """
@@ -94,8 +95,8 @@ def near_duplicates(hashes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     near: npt.NDArray[np.bool_] = count > 1
     search = HashSearch(distinct)
     for start in range(0, len(distinct), _QUERIES):
-        # At this step, only the hashes of this block and the earlier hashes are open. So each pair is found when its
-        # later hash is searched.
+        # At this step, only the hashes of this block and the earlier hashes are open. So each pair is found when the
+        # later of its two hashes is the query.
         search.open(start + _QUERIES)
         for asked, found in search.near(distinct[start : start + _QUERIES]):
             apart = asked + start != found

@@ -89,8 +89,8 @@ class Appearance:
     def is_near(self, other: Appearance) -> bool:
         """Return whether two pictures look alike.
 
-        Their hashes must differ in at most `NEAR` bits. Their mean colours must differ by at most 12 of 255 on average
-        over all fields and channels.
+        Their hashes must differ in at most `NEAR` bits. The mean colours of their 32x18 fields must differ by at most
+        12 on average, on the scale 0 to 255.
         """
         if self.bits_from(other) > NEAR:
             return False

@@ -31,7 +31,7 @@ _TRANSFERS: dict[int, _Curve] = {
     8: (1.0,),
     13: _SRGB_CURVE,
 }
-"""Curves by their code point in cICP.
+"""The curves that the lab knows. The key of a curve is its number in a cICP chunk.
 
 PQ and HLG, the curves for high dynamic range, are left out, because the colours that they stand for depend on the
 screen.

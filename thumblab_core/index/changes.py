@@ -1,8 +1,8 @@
 """The changes of a library since its base was built: the videos that were added, replaced or taken out.
 
 A release stores the changes in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`. `item` is
-null for a video that was taken out. `changes.npy` contains the vectors of the entries that have an item, in the same
-order.
+null for a video that was taken out. `mark` gives the order of the changes, see `Change`. `changes.npy` contains the
+vectors of the entries that have an item, in the same order.
 """
 
 from collections.abc import Iterable

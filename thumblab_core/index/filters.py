@@ -1,4 +1,4 @@
-"""Choose by day, outlier multiple and channel which items of a library a search may find."""
+"""Choose which items of a library a search may find, by publication day, outlier multiple and channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

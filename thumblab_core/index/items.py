@@ -1,4 +1,5 @@
-"""Data classes of a library: its items, the neighbours that a search returns, and the days that limit a search."""
+"""Data classes of a library: its items, the neighbours that a search returns, and the publication days to which a
+search is limited."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ _ROUNDING = 1e-6
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
     """Return how typical of a library a picture is: the percentage of `sorted_means` that are at most `mean`.
 
-    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are these mean
-    cosines of the library's own pictures, in rising order.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the same mean
+    cosines of the pictures in the library, in rising order.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)

@@ -75,7 +75,7 @@ class IndexKind:
 
 
 def factory_for(count: int) -> str:
-    """Return the default factory string for a library of `count` vectors."""
+    """Return the string from which FAISS makes the index of a library with `count` vectors."""
     if count <= FLAT_UP_TO:
         return FLAT
     return f"IVF{2 * round(count**0.5)},SQfp16"
@@ -89,7 +89,8 @@ def flat(vectors: Vectors) -> Any:
 
 
 def trained(vectors: Vectors, factory: str) -> Any:
-    """Train a FAISS index and add all vectors to it. The number of a vector in the index is its row in `vectors`.
+    """Train a FAISS index and add all vectors to it. The id of a vector in the index is the number of its row in
+    `vectors`.
 
     Raises `LibraryError` for an unknown factory string, and `UntrainableError` if there are too few vectors.
     """
@@ -115,7 +116,7 @@ def trained(vectors: Vectors, factory: str) -> Any:
 
 
 def _add(faiss: Any, index: Any, vectors: Vectors) -> None:
-    """Add all vectors in blocks. The number of a vector in the index is its row."""
+    """Add all vectors in blocks. The id of a vector in the index is the number of its row in `vectors`."""
     rows = np.arange(len(vectors))
     blocks = [slice(start, start + _ADDED) for start in range(0, len(vectors), _ADDED)]
     if isinstance(index, faiss.IndexIVF):

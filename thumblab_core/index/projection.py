@@ -25,7 +25,8 @@ _LENGTH = 0.9
 bounds exclude only few vectors.
 """
 _MOST_COMPONENTS = 128
-"""With more components than this number, the bounds take almost as long as the cosines."""
+"""The largest number of components. With more components, computing the bounds takes almost as long as computing the
+cosines."""
 _STEP = 16
 """The number of components is a multiple of this number, which suits the registers of processors."""
 _SAMPLE = 5_000

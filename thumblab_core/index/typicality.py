@@ -18,7 +18,8 @@ The function `typical_neighbours` returns k.
 """
 
 _SAMPLE = 5_000
-"""Number of items that are drawn at random and measured if the library has more than `FLAT_UP_TO` items."""
+"""If the library has more than `FLAT_UP_TO` items, mean cosines are computed only for this number of items, drawn at
+random."""
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:

@@ -19,8 +19,8 @@ SUFFIX = "_FILE"
 
 
 def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return each environment variable that gives the path of a file with a secret, and the field of the settings that
-    the file sets.
+    """Return the variables that give the path of a file with a secret, such as `THUMBLAB_API_KEY_FILE`. The result maps
+    each variable to the setting that is read from the file.
     """
     prefix = str(settings.model_config.get("env_prefix"))
     return {f"{prefix}{name}{SUFFIX}".upper(): name for name, field in settings.model_fields.items() if _secret(field)}

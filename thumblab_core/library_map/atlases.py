@@ -59,7 +59,7 @@ class Atlases(BaseModel):
 
 
 def page_name(sha256: str) -> str:
-    """Return the name of the file of a page."""
+    """Return the file name of an atlas page, of which `sha256` is the digest."""
     return f"atlases/{sha256}.jpg"
 
 

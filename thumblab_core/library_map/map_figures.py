@@ -21,16 +21,19 @@ class Multiple(_Record):
 class Growth(_Record):
     """How the cluster's share of new videos has changed.
 
-    `ratio` is the cluster's share of all videos of the last four weeks, divided by its share of all videos of the eight
-    weeks before.
+    `ratio` is the cluster's share of all videos published in the last four weeks, divided by its share of all videos
+    published in the eight weeks before.
     """
 
     weeks: tuple[int, ...] = Field(
         description="The number of videos published in each of the last weeks of the library, the oldest week first."
     )
-    recent: int = Field(description="The number of videos of the last four weeks.")
-    before: int = Field(description="The number of videos of the eight weeks before the last four weeks.")
-    ratio: float | None = Field(description="Null if one of the two periods has too few videos.")
+    recent: int = Field(description="The number of the cluster's videos published in the last four weeks.")
+    before: int = Field(description="The number of the cluster's videos published in the eight weeks before.")
+    ratio: float | None = Field(
+        description="The cluster's share of the recent videos, divided by its share of the videos before. Null if one of "
+        "the two periods has too few videos."
+    )
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
     rising: bool = Field(

@@ -28,7 +28,7 @@ level has at least `_SPREAD` * n / `MOST` tiles.
 
 
 class Tile(BaseModel):
-    """The place of a tile in its level, counted from the upper left, and the number of its rows."""
+    """The place of a tile in its level, in tiles from the upper left, and the number of points in the tile."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Tiles(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    most: int = Field(description="The largest number of rows in a tile, in each level that is not complete.")
+    most: int = Field(description="The largest number of points in a tile, in each level that is not complete.")
     levels: tuple[TileLevel, ...]
 
 

@@ -35,7 +35,7 @@ class EndedRun(BaseModel):
 
 
 class CheckState(BaseModel):
-    """The last result of a check of an asset. If the asset has niches, the result is for one niche."""
+    """The last result of an asset check. If the asset has a partition for each niche, the result is for one niche."""
 
     asset: str
     check: str
@@ -140,7 +140,8 @@ sensor would send the same alerts again while the disk is full.
 
 
 def read_state(data_dir: Path) -> WatchState | None:
-    """Return the state, or None if the sensor has never run. Raises LabError if the file cannot be used."""
+    """Return the state that the sensor stored, or None if the sensor has never run. Raises LabError if the file cannot
+    be used."""
     path = data_dir / FILE
     try:
         return WatchState.model_validate_json(path.read_bytes())

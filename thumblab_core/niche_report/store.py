@@ -14,7 +14,7 @@ _e = niche_report_examples.c
 def save_report(connection: Connection, report: NicheReport) -> None:
     """Store the report in place of the earlier report on its niche.
 
-    An example is left out if one of its videos was deleted in the meantime.
+    An example is left out if one of its videos was deleted after the report was made.
     """
     without = report.model_copy(
         update={"findings": tuple(finding.model_copy(update={"examples": ()}) for finding in report.findings)}

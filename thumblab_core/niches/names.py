@@ -17,8 +17,8 @@ _RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"} | _DEVIC
 """Names that already mean something else: the map of all niches, and names that files cannot have on some systems."""
 
 _PATHS = frozenset({"proposals"})
-"""Names that a new niche cannot have, because they are paths of the service (`POST /api/v1/niches/proposals`). A lab that
-had a niche with such a name before keeps it.
+"""Names that a new niche cannot have, because they are paths of the service (`POST /api/v1/niches/proposals`). If a lab
+already has a niche with such a name, the niche stays.
 """
 
 _NAME = re.compile(NICHE_PATTERN.removeprefix("^").removesuffix("$"))

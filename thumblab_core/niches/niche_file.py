@@ -49,8 +49,8 @@ class NicheFile:
 
     @property
     def restored(self) -> dict[str, datetime]:
-        """From the name of each restored niche to the moment at which it was restored. Its last refresh may be much
-        older, because it was retired since, and does not count as late.
+        """The name of each restored niche, with the moment at which the niche was restored. A niche is not refreshed
+        while it is retired, so a refresh from before this moment does not count as late.
         """
         with self._lock:
             self._look_if_due()
@@ -79,7 +79,7 @@ class NicheFile:
             return
         names = read_names(self._path)
         if names is None:
-            _log.warning("%s cannot be read, so the niches stay %s", self._path, ", ".join(self._names))
+            _log.warning("%s cannot be read, so the lab keeps these niches: %s", self._path, ", ".join(self._names))
         else:
             self._names, self._restored = names, read_restored(self._path)
         self._stamp = stamp
@@ -119,8 +119,8 @@ def write_names(data_dir: Path, names: Sequence[str], restored: Mapping[str, dat
     """Write the niche file, either completely or not at all. Every user of the machine may read the file, because it
     contains no secret.
 
-    `restored`: the moments at which retired niches were restored. Call this function inside a lock. Raises `OSError` if
-    the file cannot be written.
+    `restored`: the moments at which retired niches were restored. The caller holds the lock of the niches. Raises
+    `OSError` if the file cannot be written.
     """
     moments = {name: moment.isoformat() for name, moment in restored.items()}
     text = json.dumps({"niches": list(names)} | ({"restored": moments} if moments else {}))

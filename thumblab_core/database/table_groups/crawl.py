@@ -1,4 +1,4 @@
-"""The tables of the crawl, and the ledger of the API quota that all runs share."""
+"""The tables of the crawl, and the ledger in which all processes record how much of the API quota they have spent."""
 
 from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, Integer, String, Table, Text, text
 
