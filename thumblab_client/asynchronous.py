@@ -176,7 +176,7 @@ class AsyncClient:
         return channel
 
     async def channels(self) -> list[KnownChannelOut]:
-        """Return the channels that were added to the lab, with their adapters."""
+        """Return the channels that were added to the lab, and the state of each channel's adapter."""
         return (await self.send(channels.added())).channels
 
     async def store_experiment(

@@ -56,7 +56,7 @@ def show(import_id: str) -> Call[ChannelImportOut]:
 
 
 def added() -> Call[ChannelsOut]:
-    """Return the request for the added channels."""
+    """Return the request for the channels that were added to the lab."""
     return Call("GET", "/v1/channels", ChannelsOut)
 
 

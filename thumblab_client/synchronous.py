@@ -202,7 +202,7 @@ class Client:
         return channel
 
     def channels(self) -> list[KnownChannelOut]:
-        """Return the channels that were added to the lab, with their adapters."""
+        """Return the channels that were added to the lab, and the state of each channel's adapter."""
         return (self.send(channels.added())).channels
 
     def store_experiment(

@@ -10,7 +10,8 @@ import os
 from collections.abc import MutableMapping
 
 NAMES = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
-"""The names and addresses of this machine, the loopback, in the forms that the packages accept."""
+"""The names and addresses of the loopback, by which this machine reaches itself. Each HTTP package accepts some of
+these forms."""
 
 _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 """The environment variables that exclude hosts from the proxy. gRPC reads `no_grpc_proxy` first, if it is set."""

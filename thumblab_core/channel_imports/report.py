@@ -41,7 +41,8 @@ class ExportTable(_Part):
     where: str = Field(description="The name of the file. For a table in a .zip file, also the path in this file.")
     headers: list[str] = Field(description="The names of the columns, in the order of the file.")
     found: dict[ColumnName, int] = Field(
-        description="The position of each recognised column in the table, from 1, by the lab's name of the column."
+        description="The position of each recognised column in the table, from 1. The keys are the lab's names of the "
+        "columns."
     )
     missing: list[ColumnName] = Field(
         description="The needed columns that a person must choose, because no column of the table was recognised, or "
@@ -120,7 +121,7 @@ class FittedChannel(_Part):
 
 
 class ProposedNiche(_Part):
-    """The niche that the lab proposes for a new channel. A person decides."""
+    """The niche that the lab proposes for a new channel. A person decides which niche the channel gets."""
 
     niche: str | None = Field(
         description="The proposed niche. Null if no niche fits, or if the lab has no titles with which it can compare the "

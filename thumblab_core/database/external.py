@@ -32,7 +32,7 @@ _INSTEAD = {
     "sslaccept": "Write sslmode=verify-full, or sslmode=require to accept any certificate",
     "tls": "Write sslmode=require instead",
 }
-"""What to do about parameters of other clients that change the data or the security of the connection."""
+"""The advice for each parameter of another client that changes which data are read or how secure the connection is."""
 
 
 def external_url(given: str, driver: str) -> "URL":

@@ -28,7 +28,8 @@ SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')
 
 @dataclass(frozen=True)
 class _Facts:
-    """The state of the place `name` in the lab's database."""
+    """What the server says about the schema and the database called `name`, of which one becomes the place of the
+    tables."""
 
     database: str
     role: str

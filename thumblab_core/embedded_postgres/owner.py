@@ -221,8 +221,8 @@ def described(host: Host) -> str:
 def open_file(home: Path, name: str) -> int:
     """Return a descriptor of `home/name`. A missing file is made, and belongs to the owner of `home`.
 
-    Symbolic links are refused. Root opens such files in folders that belong to ordinary users. With a link, such a user
-    could make root write to any file.
+    A symbolic link is refused. The reason is that root opens files in the folders of ordinary users. With a symbolic
+    link, an ordinary user could make root write to any file.
     """
     try:
         descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -44,7 +44,7 @@ class Bert:
 
 
 class _Graph:
-    """The network as a graph of OpenVINO's operators. `weights` are its arrays by name."""
+    """The network as a graph of OpenVINO's operators. `weights` has the arrays of the network, each under its name."""
 
     def __init__(self, config: dict[str, Any], weights: dict[str, npt.NDArray[np.float32]]) -> None:
         self._heads: int = config["num_attention_heads"]

@@ -43,7 +43,8 @@ text."""
 
 
 def published_export(store: ReleaseStore, base: str, tower: str) -> Release | None:
-    """Return the newest export of a tower of an encoder, or None. Only the manifests of releases are read."""
+    """Return the newest export of an encoder's tower, or None if the tower is not exported. Only the manifests of
+    releases are read."""
     releases = store.all(ENCODER, f"{base}-{tower}")
     return releases[-1] if releases else None
 

@@ -56,7 +56,7 @@ def encoder_folder(settings: Settings, encoder: ImageEncoder) -> Path:
         store = ReleaseStore(place)
         for scope in [scope for _, scope in store.scopes(ENCODER) if scope.startswith(encoder.base)]:
             for release in store.all(ENCODER, scope):
-                _ = release.path  # Reading the path copies the files.
+                _ = release.path  # Reading the property `path` copies the files of the release.
     return settings.release_cache.resolve()
 
 

@@ -51,11 +51,11 @@ Without the limit, memory would grow, and reading text would take at most 7 % le
 
 
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
-    """A `Core` that lasts until the process ends, and caches few shapes.
+    """A `Core` that lasts until the process ends. Its models cache at most 64 input shapes.
 
     It uses at most OMP_NUM_THREADS threads. They may run on any core of the machine.
 
-    It replaces `ov.Core`, so that the cores which RapidOCR and NNCF create are of this class too.
+    This class replaces `ov.Core`, so that RapidOCR and NNCF use it too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

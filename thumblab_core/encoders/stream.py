@@ -31,7 +31,7 @@ class EncodedBatch(Generic[K]):
     """The result for a batch of pictures.
 
     Attributes:
-        keys: the pictures that have a vector.
+        keys: the keys of the pictures that have a vector.
         vectors: their unit vectors, float32 [len(keys), d].
         unreadable: the pictures that could not be read, each with the reason. A later attempt may succeed.
         without: the pictures for which the encoder gives no vector. A later attempt would fail too.

@@ -44,7 +44,7 @@ some.
 _FILLS = 0.5
 """A face fills its picture if its box has at least this share of the picture's height or width.
 
-Without this limit, the second search detects the wheels of a car as faces.
+Without this limit, the search of a picture with a border (`_look_with_border`) detects the wheels of a car as faces.
 """
 _LOOKS = "1"
 """Version of the way in which `find` searches a picture. If the version changes, every picture is searched again."""

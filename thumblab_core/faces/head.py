@@ -1,8 +1,8 @@
 """A matching head is a small trained matrix. It transforms face vectors so that the vectors of one person are closer
 together.
 
-face_head/<embedder>/<release_id>/head.safetensors the matrix face_head/<embedder>/<release_id>/trained_on.npy salted
-digests of the people and faces of its training
+    face_head/<embedder>/<release_id>/head.safetensors    the matrix
+    face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces of its training
 
 A head belongs to one face embedder. The fingerprint of the embedder is the scope of the head's releases.
 `remove_heads_of` deletes the heads that learnt from a forgotten person.

@@ -72,7 +72,7 @@ class Target:
         if self.scheme != "https" or self.port not in (None, 443):
             raise RefusedError(
                 f"{self.scheme}://{self.authority[:100]} does not use https on port 443, which the lab needs for "
-                f"hosts that are not listed; {ADVICE}"
+                f"hosts that are not among the image hosts; {ADVICE}"
             )
         return replace(self, host=_public_host(self.host))
 

@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 
 class ImageCache:
-    """A folder of copies. `limit` is the most bytes that it should hold. The oldest copies are deleted first.
+    """A folder of copies. `limit` is the largest number of bytes that the folder should hold. The oldest copies are
+    deleted first.
 
     Many threads and processes may use the same folder at the same time. Each of them may exceed the limit by a sixteenth.
     """

@@ -15,8 +15,8 @@ def copy_images(
     """Copy pictures, several at the same time. Return the names of the pictures that are missing in the source or
     damaged.
 
-    The SHA-256 of each picture is compared with its name. `copied` is called with the number of pictures so far. Raises
-    `OSError` if one of the stores cannot be used now.
+    The SHA-256 of each picture is compared with its name. `copied` is called with the number of pictures that were
+    copied so far. Raises `OSError` if one of the stores cannot be used now.
     """
     wanted, lacking = list(names), list[str]()
 

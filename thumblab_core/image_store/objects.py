@@ -36,8 +36,8 @@ class ImageObjects:
 
     def put(self, data: bytes) -> str:
         sha256 = digest(data)
-        # An object that exists is written again. So its bytes are right, and its time is new, which `remove_unnamed`
-        # needs.
+        # An existing object is written again, so that its bytes are right and its time is new. `remove_unnamed` needs
+        # the new time.
         with self._outage.watched():
             self.bucket.write(_key(sha256), data)
         self.cache.keep(data)

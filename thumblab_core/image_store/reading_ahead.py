@@ -24,9 +24,9 @@ class UnreadImageError(ImageError):
 def read_ahead(images: ImageStore, wanted: Iterable[T], name: Callable[[T], str]) -> Iterator[tuple[T, Read]]:
     """Yield each wanted picture with a function that returns its bytes. `name` returns the SHA-256 of a picture.
 
-    While the caller works on a picture, the next `reads_at_once` pictures are read in other threads. If one picture
-    cannot be fetched now, the function raises `UnreadImageError`, so that the work on the other pictures goes on. During an
-    outage of the store, it raises `StoreAwayError`.
+    While the caller works on a picture, the next `reads_at_once` pictures are read in other threads. If a picture
+    cannot be fetched now, its function raises `UnreadImageError`, and the other pictures can still be read. During an
+    outage of the store, the functions raise `StoreAwayError`.
     """
     left = iter(wanted)
     reading: deque[tuple[T, Future[bytes]]] = deque()

@@ -12,7 +12,8 @@ class StoredImage(NamedTuple):
 
 
 class ImageStore(Protocol):
-    """A place of pictures, each stored once under the SHA-256 of its bytes. A stored picture never changes.
+    """A place where pictures are stored, each picture once, under the SHA-256 of its bytes. A stored picture never
+    changes.
 
     Many threads may use a store at the same time. Every method raises `OSError` if the place cannot be used now. With a
     pickled store, another process uses the same place.

@@ -19,7 +19,7 @@ _PRIMARIES = {
     9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),  # BT.2020
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # Display P3
 }
-"""Chromaticities by their code point in cICP."""
+"""The chromaticities of white and the primaries. The key of an entry is its number in a cICP chunk."""
 _Curve = tuple[float, ...]
 """Parameters of an ICC parametric curve: g alone, or g, a, b, c and d."""
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)

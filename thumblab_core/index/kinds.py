@@ -111,7 +111,9 @@ def trained(vectors: Vectors, factory: str) -> Any:
             index.train(np.ascontiguousarray(sample))
             _add(faiss, index, vectors)
     except RuntimeError as error:
-        raise UntrainableError(f"FAISS cannot make {factory} of {len(vectors)} vectors ({_short(error)})") from None
+        raise UntrainableError(
+            f"FAISS cannot make the index {factory} of {len(vectors)} vectors ({_short(error)})"
+        ) from None
     return index
 
 

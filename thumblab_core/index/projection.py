@@ -5,9 +5,9 @@ and x' be the first components, and q" and x" the other components. The cosine o
 
     q' . x' + |q"| |x"|
 
-by the Cauchy-Schwarz inequality. This bound needs only the first components and the length of the others. If k other
-vectors have a higher cosine than the bound of x, then x is not among the k nearest vectors. So only the vectors with a
-higher bound are compared in full.
+by the Cauchy-Schwarz inequality. This bound needs only the first components of x, and the length of x". If k other
+vectors have a higher cosine than the bound of x, then x is not among the k nearest vectors. So all components are
+compared only for the vectors whose bound is higher than those k cosines.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,8 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""The mean cosine of each measured item of a library to its k nearest other items, float32 [n], in rising order.
+"""The mean cosines of n items of a library, float32 [n], in rising order. Each is the mean of an item's cosines to its
+k nearest other items.
 
 The function `typical_neighbours` returns k.
 """

@@ -202,7 +202,7 @@ def _halved_tiles(path: Path, columns: int) -> Pixels:
 
 
 def _joined(tiles: Pixels, columns: int) -> Pixels:
-    """Return a page of `tiles`, uint8 [columns^2, h, w, 3]."""
+    """Join `tiles`, uint8 [columns^2, h, w, 3], to one page, uint8 [columns * h, columns * w, 3]."""
     height, width = tiles.shape[1:3]
     grid = tiles.reshape(columns, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
     return np.ascontiguousarray(grid.reshape(columns * height, columns * width, 3))

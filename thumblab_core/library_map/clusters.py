@@ -1,4 +1,4 @@
-"""The file of the clusters of a library map."""
+"""Write and read the file `clusters.json` of a library map."""
 
 from collections.abc import Sequence
 

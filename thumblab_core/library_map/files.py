@@ -1,4 +1,4 @@
-"""Write and read the files of a library map as a whole."""
+"""Write all files of a library map, and read them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

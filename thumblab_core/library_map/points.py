@@ -71,7 +71,7 @@ class Points:
 
 
 def write_points(path: Path, points: Points) -> None:
-    """Write the points as an Arrow file. The columns are those of `Points`, with a column for each sub-score."""
+    """Write the points as an Arrow file. The columns are the fields of `Points`, and one column for each sub-score."""
     write_table(path, to_table(points))
 
 
@@ -137,7 +137,7 @@ def read_points(path: Path) -> Points:
     for field in expected:
         found = table.column(field.name) if table.schema.get_field_index(field.name) >= 0 else None
         if found is None or found.type != field.type or found.null_count:
-            raise MapFileError(f"{path.name} lacks a column {field.name} of type {field.type} that has no nulls")
+            raise MapFileError(f"{path.name} needs a column {field.name} of type {field.type} without nulls")
 
     def value(name: str) -> Any:
         if name == "sub_scores":

@@ -1,4 +1,4 @@
-"""Divide a large map into tiles, so that a browser loads only the rows that it shows.
+"""Divide a large map into tiles, so that a browser loads only the points that it shows.
 
 The tiles of level L are the 2^L x 2^L equal squares of the map. A tile contains a sample of at most `MOST` of its
 points. The tiles of the last level contain all points. If a point is in a tile of one level, each later level also has

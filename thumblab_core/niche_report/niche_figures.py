@@ -53,7 +53,7 @@ class Change(_Record):
 
 
 class Example(_Record):
-    """A winner and another video of its channel, chosen because they differ in the feature of the finding."""
+    """A winner and another video of its channel. They differ in the feature that the finding is about."""
 
     winner: str = Field(description="The video id of the winner.")
     other: str = Field(description="The video id of the video that is compared with the winner.")
@@ -87,12 +87,12 @@ class Finding(_Record):
     videos: int
     channels: int
     channels_agreeing: int = Field(
-        description="The number of channels whose difference has the same sign as in the niche."
+        description="The number of channels whose difference has the same sign as the difference in the whole niche."
     )
     change: Change | None = Field(
         description="How `share` changed in the last 28 days, compared with the time before. Null if no change was found."
     )
-    examples: tuple[Example, ...] = Field(default=(), description="Pairs of videos that show the difference.")
+    examples: tuple[Example, ...] = Field(default=(), description="Pairs of videos that differ in this feature.")
 
 
 class Coverage(_Record):
@@ -107,7 +107,7 @@ class Coverage(_Record):
         description="A winner has at least this multiple of the views that its channel usually gets."
     )
     features: int = Field(description="The number of features that were compared.")
-    left_out: dict[str, int] = Field(description="Why videos of the niche were left out, and how many.")
+    left_out: dict[str, int] = Field(description="How many videos of the niche were left out, by reason.")
 
 
 class NicheReport(_Record):

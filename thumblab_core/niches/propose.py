@@ -27,8 +27,8 @@ _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 
 _MOST_TITLES = 100_000
-"""The largest number of titles of the lab with which the titles of the seed are compared. If the lab has more titles,
-always the same sample is compared.
+"""The largest number of titles of the lab with which the titles of the given channels and videos are compared. If the
+lab has more titles, always the same sample is compared.
 """
 _TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
 _MEANS = text("""
@@ -45,8 +45,8 @@ WHERE e.encoder = :encoder
 
 @dataclass(frozen=True)
 class NearChannel:
-    """A channel of the lab whose titles are similar to the titles of the seed. `similarity`: cosine of the two mean
-    title vectors, -1 to 1.
+    """A channel of the lab whose titles are similar to the titles of the seed (the given channels and videos).
+    `similarity`: the cosine of the mean title vectors of the channel and of the seed, -1 to 1.
     """
 
     channel_id: str
@@ -57,7 +57,8 @@ class NearChannel:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A niche that a person could add. It is made from the seed and from the videos of the lab.
+    """A niche that a person could add. It is made from the seed (the given channels and videos) and from the videos of
+    the lab.
 
     `channels`: the nearest channels, the most similar first; the channels of the seed are among them. `searches`: texts
     that are frequent in the titles of the seed and rare in other titles. `cost`: the quota that the niche would need.
@@ -74,11 +75,11 @@ class Proposal:
 def propose(
     connection: Connection, settings: Settings, channels: Sequence[str], video_ids: Sequence[str], most: int = 10
 ) -> Proposal:
-    """Propose a niche from the channels and videos of a seed. This function sends no request to YouTube, and changes
-    nothing.
+    """Propose a niche for topics like those of the given channels and videos (the seed). This function sends no request
+    to YouTube, and changes nothing.
 
     `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of proposed channels.
-    Raises `LabError` if the lab does not know a channel or a video, or has no vector of a title of the seed.
+    Raises `LabError` if the lab does not know a channel or a video, or if none of their titles has a vector yet.
     """
     ids = [_channel_id(connection, name) for name in channels]
     _require_videos(connection, video_ids)

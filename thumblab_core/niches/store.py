@@ -71,9 +71,9 @@ def insert_niche(connection: Connection, niche: Niche) -> Niche:
 
 
 def require_new(connection: Connection, niche: Niche) -> Niche:
-    """Return the niche as `insert_niche` would store it, without storing it. Raises the same errors.
+    """Return the niche as `insert_niche` would store it, without storing it. Raises the errors of `insert_niche`.
 
-    No other niche is added until the transaction of `connection` ends.
+    Nobody else can add a niche until the transaction of `connection` ends.
     """
     niche = checked(niche)
     check_new_name(niche.name)

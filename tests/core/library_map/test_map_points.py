@@ -83,7 +83,7 @@ def test_a_column_of_another_type_is_refused(tmp_path: Path, column: pa.Array) -
     write_points(path, planted_map(60).points)
     table = read_table(path)
     write_table(path, table.set_column(table.schema.get_field_index("x"), "x", [column]))
-    with pytest.raises(MapFileError, match=r"points\.arrow lacks a column x of type float"):
+    with pytest.raises(MapFileError, match=r"points\.arrow needs a column x of type float"):
         read_points(path)
 
 

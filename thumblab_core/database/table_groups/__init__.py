@@ -1,1 +1,2 @@
-"""Groups of tables of the lab, one module for each group. `thumblab_core.database.tables` names all tables."""
+"""Groups of tables of the lab, one module for each group. Other code imports all tables from
+`thumblab_core.database.tables`."""
