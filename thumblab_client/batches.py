@@ -109,7 +109,9 @@ def still_running(batch: BatchOut, seconds: float) -> StillRunningError:
 
 def _path(batch_id: str) -> str:
     if not _ID.fullmatch(batch_id):
-        raise ThumblabError(f"{batch_id!r} is not the id of a batch; use the `id` that the service gave when the batch was stored")
+        raise ThumblabError(
+            f"{batch_id!r} is not the id of a batch; use the `id` that the service gave when the batch was stored"
+        )
     return f"/v1/batches/{batch_id}"
 
 

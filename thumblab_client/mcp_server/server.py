@@ -64,8 +64,8 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
 
     @server.tool(title="Rank thumbnails", annotations=_READ_ONLY)
     async def score(title: Title, thumbnails: Pictures, niche: Niche, channel: Channel = None) -> reports.Ranking:
-        """Rank thumbnails for a title in a niche. The answer has the confidence and the weak sub-scores, and also the
-        winner if there is one.
+        """Rank thumbnails for a title in a niche. The answer has the winner if there is one, the confidence that it is
+        the best, and each thumbnail's weak sub-scores.
         """
         with _told():
             return reports.ranking(await ask(title, thumbnails, niche, channel))
@@ -74,8 +74,8 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def packages(
         titles: Titles, thumbnails: Pictures, niche: Niche, channel: Channel = None
     ) -> package_reports.PackageRanking:
-        """Rank all packages of a title and a thumbnail. The answer has the best package, the confidence, and the best
-        thumbnail for each title.
+        """Rank all packages of a title and a thumbnail. The answer has the best package, the confidence that it is the
+        best, and the best thumbnail for each title.
         """
         with _told():
             return package_reports.package_ranking(await ask(titles, thumbnails, niche, channel))

@@ -42,12 +42,12 @@ class _Facts:
 
 
 def find_or_make(external: "URL", name: str) -> "URL":
-    """Return the URL of the place `name`. `external` is the URL of the lab's database.
+    """Return the URL of the database or schema called `name`. `external` is the URL of the lab's database.
 
     If the lab's database has a schema of this name, the schema is used even if a database of this name exists. So the
-    place stays the same if an administrator creates the database later.
+    tables stay in the same place if an administrator creates the database later.
 
-    Raises LabError if the place cannot be made, or if the role may not make tables in the place.
+    Raises LabError if neither can be made, or if the role may not make tables in the chosen one.
     """
     with connect(parameters_of(external)) as connection:
         facts = _ask(connection, name)

@@ -80,8 +80,9 @@ class OpenClipEncoder(NeuralEncoder):
         self._store = store
         self._weights = weights
         # `base` is the fingerprint without the precision. It contains the digest of the file of weights, or the tag of
-        # the weights on the hub. So no model is loaded to compute it, and a run with nothing to encode stays fast. For
-        # a compiled release, `base` is the scope of the release, because the file of weights may no longer exist.
+        # the weights on the hub. So no model is loaded to compute `base`, which saves time if there is nothing to
+        # encode. For a compiled release, `base` is the scope of the release, because the file of weights may no longer
+        # exist.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 

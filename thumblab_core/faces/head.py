@@ -148,7 +148,7 @@ class RemovedHeads:
     """The result of `remove_heads_of`.
 
     `removed`: ids of the deleted releases. `served`: for each embedder whose served head was deleted, the id of the
-    release that is served now, or None.
+    head that is served now, or None if no head is served.
     """
 
     removed: list[str]

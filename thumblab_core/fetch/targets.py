@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _NOT_PUBLIC = (
     *("alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"),  # IANA and ICANN
-    *("corp", "home", "intranet", "lan", "localdomain", "mail", "private"),  # never delegated, used in local networks
+    *("corp", "home", "intranet", "lan", "localdomain", "mail", "private"),  # names that local networks use
 )
 """Endings that the name of a public host never has: top-level domains, and the domain `home.arpa`."""
 

@@ -46,7 +46,7 @@ class Filter:
 
     @property
     def admits_all_but_one(self) -> bool:
-        """Whether every item is found, except `not_video`."""
+        """Whether the filter admits every item, or every item except `not_video`."""
         return self.published == _ANY_DAY and self.least_multiple is None and self.not_by is None
 
     def admits(self, item: Item) -> bool:

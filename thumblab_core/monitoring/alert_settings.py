@@ -28,7 +28,9 @@ class AlertSettings(BaseSettings):
         "How the connection to the mail server is encrypted: `starttls` (usually port 587), `tls` (465), or `none` for a "
         "relay on this machine, which gets no password.",
     )
-    alert_smtp_user: SecretStr | None = setting(None, "The user of the mail server. Unset: no sign-in.")
+    alert_smtp_user: SecretStr | None = setting(
+        None, "The user name with which the lab signs in to the mail server. Unset: no sign-in."
+    )
     alert_smtp_password: SecretStr | None = setting(None, "The password of the user.")
     alert_dagster_url: str = setting(
         "",

@@ -79,7 +79,7 @@ class Finding(_Record):
     )
     odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
     winners_usual: float = Field(
-        description="The mean of the winners. For a flag: the share of the winners with this feature."
+        description="The mean of the feature over the winners. For a flag: the share of the winners with this feature."
     )
     others_usual: float = Field(description="As `winners_usual`, but for the compared videos that are not winners.")
     q_value: float = Field(description="The p value, corrected for all compared features (Benjamini and Yekutieli).")

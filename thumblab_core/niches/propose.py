@@ -21,7 +21,8 @@ from thumblab_core.niches.cost import DailyCost, daily_cost
 from thumblab_core.settings import Settings
 
 LEAST_SIMILARITY = 0.35
-"""A channel counts as near if its mean title vector and the mean title vector of the seed have at least this cosine."""
+"""A channel counts as near if its mean title vector has at least this cosine to the mean title vector of the seed (the
+given channels and videos)."""
 
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
@@ -87,7 +88,9 @@ def propose(
     seed = {"encoder": encoder, "channels": ids, "videos": list(video_ids)}
     mean = connection.execute(_SEED, seed).scalar()
     if mean is None:
-        raise LabError("no title of the seed has a vector yet; `thumblab refresh` computes the vectors")
+        raise LabError(
+            "no title of the given channels and videos has a vector yet; `thumblab refresh` computes the vectors"
+        )
     rows = connection.execute(_MEANS, {"encoder": encoder}).all()
     of_seed = select(videos.c.title).where(or_(videos.c.channel_id.in_(ids), videos.c.video_id.in_(video_ids)))
     titles, others = list(connection.scalars(of_seed)), connection.scalars(_TITLES, {"most": _MOST_TITLES})

@@ -1,7 +1,7 @@
-"""The tables of niche reports: the newest report of each niche, and the videos that it shows as examples.
+"""The tables of niche reports: the newest report of each niche, and the videos that the report shows as examples.
 
-The report itself names no video. An example has foreign keys to its two videos. So the example is deleted when one of
-the two videos is deleted (docs/retention.md).
+The table `niche_reports` contains no video id. An example has foreign keys to its two videos. So the example is deleted
+when one of the two videos is deleted (docs/retention.md).
 """
 
 from sqlalchemy import Column, ForeignKey, Index, SmallInteger, String, Table
