@@ -14,7 +14,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """The errors of a connection that broke. A busy service may close the connection while the body is still being sent.
 The answer of the service is then lost, and the client sends the request again. A repeated request does no harm: an
-experiment and a batch are stored once, and a second import of the same exports changes nothing.
+experiment and a batch are stored only once, and a second import of the same exports changes nothing.
 """
 
 _CONNECT_S = 10.0

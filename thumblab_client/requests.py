@@ -45,7 +45,9 @@ class Call(Generic[T]):
             raise UnexpectedAnswerError(f"{_where(response)}: {error}") from None
 
     def decoded(self, response: httpx.Response) -> T:
-        """Return the body of a successful answer. Raises `UnexpectedAnswerError` if the body has another form."""
+        """Return the body of a successful answer, decoded. Raises `UnexpectedAnswerError` if the body does not have the
+        form of `answer`.
+        """
         return decode(self.answer, _document(response))
 
 

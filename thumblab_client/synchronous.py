@@ -104,7 +104,8 @@ class Client:
     ) -> BatchOut:
         """Store up to 1,000 scoring requests, which the service answers when it has time.
 
-        The same items with the same `idempotency_key` are stored once. Raises `PictureError` if a file cannot be read.
+        If the same items are sent again with the same `idempotency_key`, they are not stored again. Raises
+        `PictureError` if a file cannot be read.
         """
         return self.send(batches.store(items, deadline_s, webhook, idempotency_key))
 

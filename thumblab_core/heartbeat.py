@@ -16,7 +16,8 @@ BEAT_SECONDS = 1.0
 
 SILENT_SECONDS = 30.0
 """A process counts as ended if it wrote no beat for this number of seconds. A busy disk delays a beat by a few
-seconds."""
+seconds.
+"""
 
 
 def beat(path: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import MutableMapping
 
 NAMES = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 """The names and addresses of the loopback, by which this machine reaches itself. Each HTTP package accepts some of
-these forms."""
+these forms.
+"""
 
 _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 """The environment variables that exclude hosts from the proxy. gRPC reads `no_grpc_proxy` first, if it is set."""

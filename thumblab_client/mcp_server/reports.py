@@ -230,7 +230,7 @@ def explanation(answer: ScoreAnswer) -> Explanation:
 
 
 def niche_report(niche: str, health: HealthOut, lab: LabOut) -> NicheReport:
-    """Return what is served for a niche. Raises `ThumblabError` if there is no such niche."""
+    """Return what the service has for a niche. Raises `ThumblabError` if there is no such niche."""
     served = health.indices.get(niche)
     if served is None:
         raise ThumblabError(f"{niche}: there is no such niche; the niches are {', '.join(health.indices)}")

@@ -45,8 +45,8 @@ class ExportTable(_Part):
         "columns."
     )
     missing: list[ColumnName] = Field(
-        description="The needed columns that a person must choose, because no column of the table was recognised, or "
-        "because several columns are possible."
+        description="The needed columns that a person must choose. The lab recognised no column of the table, or several "
+        "columns, as the needed column."
     )
 
 
@@ -62,7 +62,9 @@ class ImportedVideos(_Part):
     pictures: int = Field(ge=0, description="The number of exported videos that have a thumbnail in the lab.")
     downloaded: int = Field(ge=0, description="The number of thumbnails that this import downloaded.")
     without_picture: int = Field(ge=0)
-    missing: list[str] = Field(description="For each of the first videos without a thumbnail, why it has no thumbnail.")
+    missing: list[str] = Field(
+        description="For each of the newest videos without a thumbnail, a sentence with the reason."
+    )
     with_ctr: int = Field(ge=0, description="The number of videos with a true click-through rate.")
     library_needs: int = Field(
         default=0,
@@ -116,7 +118,7 @@ class FittedChannel(_Part):
         ge=0, description="The number of pairs of pictures that were compared on the same video of the channel."
     )
     release: str
-    model: str = Field(description="The release of the model that the adapter belongs to.")
+    model: str = Field(description="The id of the model release to which the adapter belongs.")
     skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if there are too few pairs.")
 
 

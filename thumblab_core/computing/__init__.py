@@ -1,2 +1,3 @@
-"""Settings of the computing power: the number of cores that a process uses, and the Ray cluster that encodes pictures
-for the lab."""
+"""Settings of the computing power: the number of cores that a process uses, and the Ray cluster that embeds, measures
+and trains for the lab.
+"""

@@ -28,8 +28,7 @@ SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the server says about the schema and the database called `name`, of which one becomes the place of the
-    tables."""
+    """What the server says about the schema and the database that are called `name`. One of the two gets the tables."""
 
     database: str
     role: str
@@ -169,7 +168,9 @@ def _checked_schema(external: "URL", name: str, facts: _Facts) -> "URL":
 
 
 def _may_make_tables(url: "URL") -> tuple[str | None, bool]:
-    """Return the first schema of the search path, and whether the role may make tables in it or has tables there."""
+    """Return the first schema of the search path, and whether the role may make tables in this schema or already has
+    some there.
+    """
     import psycopg
 
     with connect(parameters_of(url)) as connection:

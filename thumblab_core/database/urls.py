@@ -35,8 +35,8 @@ cluster's folder.
 _external_places: dict[tuple["URL", str], "URL"] = {}
 """The databases and schemas of external servers that this process has found or created.
 
-A key has two parts: the lab's URL, and the name of the database or schema. The value is the URL of this database or
-schema.
+A key has two parts: the URL of the lab's database, and the name of the database or schema. The value is the URL of this
+database or schema.
 """
 
 

@@ -69,7 +69,7 @@ def take_over(settings: Settings) -> str | None:
 
 
 def other_host(settings: Settings) -> str | None:
-    """Return a description of another host that may run the server, or None if only this host may run it."""
+    """Return a description of another host that perhaps runs the server. Return None if there is no such host."""
     with folder_errors(settings):
         home = location.find_home(settings.data_dir)
         holder = None if home is None else owner.other_holder(home)

@@ -157,8 +157,8 @@ def watch(home: Path, watch_lock: int) -> None:
         with locked(home, "users.lock"):
             pass
         with locked(home, "start.lock"):
-            # While this process holds start.lock, no process can begin to use the server, because it would need
-            # start.lock first.
+            # While this process holds start.lock, no other process can begin to use the server, because that needs
+            # start.lock too.
             if in_use(home):
                 continue
             # A server on a read-only disk can store nothing, and nobody can mount the disk again while it runs. So it

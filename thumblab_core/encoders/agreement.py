@@ -11,7 +11,7 @@ LEAST_COSINE = 0.99
 LEAST_ORDER = 0.98
 """Two encoders agree only if they put at least this share of neighbour pairs into the same order, see `Agreement`."""
 NEIGHBOURS = 10
-"""The number of nearest neighbours of each picture whose order is compared between the two encoders."""
+"""The number of nearest neighbours per picture. Their order is compared between the two encoders."""
 TOLERANCE = 0.1
 """The order of two neighbours is compared only if their cosines differ enough.
 

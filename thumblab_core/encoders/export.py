@@ -39,12 +39,14 @@ _PROBES = (
     "very long title " * 40,
 )
 """Texts with which an export is tested: capital letters, entities, emoji, other scripts, an empty text and a long
-text."""
+text.
+"""
 
 
 def published_export(store: ReleaseStore, base: str, tower: str) -> Release | None:
     """Return the newest export of an encoder's tower, or None if the tower is not exported. Only the manifests of
-    releases are read."""
+    releases are read.
+    """
     releases = store.all(ENCODER, f"{base}-{tower}")
     return releases[-1] if releases else None
 

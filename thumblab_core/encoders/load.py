@@ -1,5 +1,6 @@
 """Create the encoder whose name is in the settings or in a release. All code of a process shares one encoder for each
-name."""
+name.
+"""
 
 import importlib.util
 from functools import lru_cache

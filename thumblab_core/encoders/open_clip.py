@@ -308,7 +308,8 @@ def is_path(weights: str) -> bool:
 
 def _weights_name(weights: str) -> str:
     """Return the text that names the weights in the encoder's fingerprint: the digest of a local file, or the tag on
-    the hub."""
+    the hub.
+    """
     return weights_digest(Path(weights)) if Path(weights).is_file() else weights
 
 

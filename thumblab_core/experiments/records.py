@@ -102,7 +102,9 @@ class Experiment:
 
 @dataclass(frozen=True)
 class StoredExperiment:
-    """An experiment with its number in the lab. `channel_title` is None if the lab has not collected the channel."""
+    """An experiment that the lab has stored, with the number that identifies it. `channel_title` is None if the lab has
+    not collected the channel.
+    """
 
     experiment_id: int
     channel_title: str | None

@@ -67,7 +67,8 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     except IntegrityError as error:
         raise LabError(
-            f"the database refuses the experiment ({first_line(error.orig or error)}); check its facts"
+            f"the database refuses the experiment ({first_line(error.orig or error)}); check the facts of the "
+            "experiment"
         ) from None
     return saved, NEW if experiment_id is None else CHANGED
 

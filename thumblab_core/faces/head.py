@@ -53,7 +53,7 @@ class FaceHead:
     def apply(self, vectors: Floats) -> Float32s:
         """Return the mapped vectors, float32 [n, d'], of length 1. `vectors` [n, d] are from the head's embedder.
 
-        Raises `LabError` for vectors of another dimension, and for vectors whose length is zero after the map.
+        Raises `LabError` for vectors of another dimension, and for vectors whose length is zero after they are mapped.
         """
         given = np.asarray(vectors, np.float32)
         if given.ndim != 2 or given.shape[1] != self.matrix.shape[1]:
@@ -117,7 +117,7 @@ def learnt_from(release: Release, people: Collection[str] = (), faces: Collectio
     """Return whether a head learnt from any of these people (cluster keys) or faces (face ids).
 
     The result is True for a damaged release, because the record of what it learnt from cannot be read. Raises
-    `UnreadError` if a file could not be read this time.
+    `UnreadError` if a file cannot be read now.
     """
     known = _trained_on(release)
     return known is None or not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))

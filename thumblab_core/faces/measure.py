@@ -19,7 +19,7 @@ from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
 
 FORGOTTEN = "a person told the lab to forget this face"
-"""The problem of a face that was forgotten. Such a face is not cut out and not embedded."""
+"""The text of `problem` for a forgotten face. Such a face is not cut out and not embedded."""
 
 IsForgotten = Callable[[int, Detection], bool]
 """A function that says whether a face was forgotten. Its arguments are the index of the picture (0 for the first) and

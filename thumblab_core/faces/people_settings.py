@@ -1,6 +1,6 @@
 """Define the settings of the search for people in thumbnails.
 
-The last five settings are also read from variables without the prefix `THUMBLAB_`.
+The last five settings of the class are also read from variables without the prefix `THUMBLAB_`.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ class PeopleSettings(BaseSettings):
     face_embedder: Path | None = setting(
         None,
         "The ONNX file of the face embedder. Unset: the file that `thumblab models pull sface` put into the data folder, "
-        "or none.",
+        "if there is one.",
     )
     score_people: bool = setting(
         False,

@@ -9,25 +9,25 @@ _IPV4_REFUSED = tuple(
     map(
         IPv4Network,
         (
-            "0.0.0.0/8",  # this network; Linux connects 0.0.0.0 to the machine itself
-            "10.0.0.0/8",  # private
-            "100.64.0.0/10",  # shared by the customers of a provider (CGNAT); has Alibaba Cloud's metadata server
-            "127.0.0.0/8",  # loopback
-            "168.63.129.16/32",  # Azure's host of a virtual machine; it looks like a public address
-            "169.254.0.0/16",  # link-local; has the metadata servers of AWS, Azure and Google Cloud
-            "172.16.0.0/12",  # private
-            "192.0.0.0/24",  # protocol assignments; has Oracle Cloud's metadata server
-            "192.0.2.0/24",  # documentation
-            "192.31.196.0/24",  # AS112, the name servers for private addresses
-            "192.52.193.0/24",  # relays of multicast (AMT)
-            "192.88.99.0/24",  # relays of 6to4
-            "192.168.0.0/16",  # private
-            "192.175.48.0/24",  # AS112
-            "198.18.0.0/15",  # benchmarks; some proxies and VPNs answer with these addresses
-            "198.51.100.0/24",  # documentation
-            "203.0.113.0/24",  # documentation
-            "224.0.0.0/4",  # multicast
-            "240.0.0.0/4",  # reserved, and the broadcast address
+            "0.0.0.0/8",  # This network. Linux connects 0.0.0.0 to the machine itself.
+            "10.0.0.0/8",  # Private.
+            "100.64.0.0/10",  # Shared by the customers of a provider (CGNAT). Alibaba Cloud's metadata server is here.
+            "127.0.0.0/8",  # Loopback.
+            "168.63.129.16/32",  # Azure's host of a virtual machine. It looks like a public address.
+            "169.254.0.0/16",  # Link-local. The metadata servers of AWS, Azure and Google Cloud are here.
+            "172.16.0.0/12",  # Private.
+            "192.0.0.0/24",  # Protocol assignments. Oracle Cloud's metadata server is here.
+            "192.0.2.0/24",  # Documentation.
+            "192.31.196.0/24",  # AS112, the name servers for private addresses.
+            "192.52.193.0/24",  # Relays of multicast (AMT).
+            "192.88.99.0/24",  # Relays of 6to4.
+            "192.168.0.0/16",  # Private.
+            "192.175.48.0/24",  # AS112.
+            "198.18.0.0/15",  # Benchmarks. Some proxies and VPNs answer with these addresses.
+            "198.51.100.0/24",  # Documentation.
+            "203.0.113.0/24",  # Documentation.
+            "224.0.0.0/4",  # Multicast.
+            "240.0.0.0/4",  # Reserved, and the broadcast address.
         ),
     )
 )
@@ -49,11 +49,11 @@ _IPV6_REFUSED = tuple(
     map(
         IPv6Network,
         (
-            "2001::/23",  # protocol assignments: Teredo contains an IPv4 address; benchmarks, ORCHID
-            "2001:db8::/32",  # documentation
-            "2002::/16",  # 6to4, which contains an IPv4 address
-            "2620:4f:8000::/48",  # AS112
-            "3fff::/20",  # documentation
+            "2001::/23",  # Protocol assignments, benchmarks and ORCHID. Teredo addresses contain an IPv4 address.
+            "2001:db8::/32",  # Documentation.
+            "2002::/16",  # 6to4, which contains an IPv4 address.
+            "2620:4f:8000::/48",  # AS112.
+            "3fff::/20",  # Documentation.
         ),
     )
 )

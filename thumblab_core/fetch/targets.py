@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """
 
 _NOT_PUBLIC = (
-    *("alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"),  # IANA and ICANN
+    *("alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"),  # reserved by IANA and ICANN
     *("corp", "home", "intranet", "lan", "localdomain", "mail", "private"),  # names that local networks use
 )
 """Endings that the name of a public host never has: top-level domains, and the domain `home.arpa`."""
@@ -34,7 +34,7 @@ ADVICE = "send the picture itself, or name the host in THUMBLAB_EXTRA_IMAGE_HOST
 
 @dataclass(frozen=True)
 class Target:
-    """The parts of a URL to which a request is sent. `host` is in ASCII. `port` is None if the URL does not state it.
+    """The target of a request: the parts of its URL. `host` is in ASCII. `port` is None if the URL does not state it.
 
     Send requests to `url`, so that exactly the checked URL is read.
     """

@@ -41,7 +41,7 @@ class ImageCache:
             if age(self.images.path(sha256)) <= _KEPT_S:
                 return self.images.get(sha256)
         except ImageError as error:
-            _log.warning("the copy in %s is fetched again: %s", self.images, error)
+            _log.warning("a copy in %s cannot be used, so the picture is fetched again: %s", self.images, error)
         except OSError:  # There is no copy, or it cannot be read.
             return None
         try:
@@ -63,10 +63,12 @@ class ImageCache:
             if self._is_due(len(data)):
                 self.shrink()
         except OSError as error:
-            _log.warning("a picture cannot be kept in %s (%s)", self.images, error.strerror)
+            _log.warning("a copy of a picture cannot be kept in %s (%s)", self.images, error.strerror)
 
     def _is_due(self, written: int) -> bool:
-        """Count written bytes. Return whether the folder must be measured again."""
+        """Count the bytes that were written since the folder was last measured. Return whether it must be measured
+        again.
+        """
         with self._lock:
             self._unmeasured += written
             return self._unmeasured > self._limit * _SLACK or time.monotonic() - self._shrunk_at > _SHRUNK_S

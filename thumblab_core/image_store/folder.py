@@ -13,7 +13,7 @@ from thumblab_core.image_store.store import StoredImage
 from thumblab_core.images import ImageError, digest
 
 _UNFINISHED = ".new-"
-"""Prefix of files that are still being written."""
+"""The prefix of the names of files that are still being written."""
 _REST = re.compile("[0-9a-f]{62}")
 _SWEPT_S = 3_600.0
 """A writer finishes a file within seconds. If nothing was written to a file for this number of seconds, its writer was

@@ -65,7 +65,7 @@ class ImageObjects:
         If the store cannot be used, the copy is still deleted. If the copy cannot be deleted, the picture is still
         deleted from the store. In both cases, raises `OSError`.
         """
-        with suppress(OSError):  # The second call raises the error again.
+        with suppress(OSError):  # `forget` is called again below, and raises the error there.
             self.cache.forget(sha256)
         found = self.has(sha256)
         with self._outage.watched():

@@ -1,4 +1,6 @@
-"""Open the place where the lab keeps its pictures. By the settings, this place is a folder or an object store."""
+"""Open the place where the lab keeps its pictures. The settings decide whether this place is a folder or an object
+store.
+"""
 
 import shutil
 from contextlib import suppress

@@ -23,7 +23,7 @@ _STRIP = 64
 
 
 def main() -> None:
-    """Limit this process, and decode the picture file on standard input."""
+    """Limit the memory and the CPU time of this process, and decode the picture file on standard input."""
     kind = sys.argv[1]
     most_pixels, longest_profile, memory, cpu_s = map(int, sys.argv[2:])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

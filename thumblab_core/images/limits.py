@@ -175,7 +175,7 @@ def check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(f"the picture has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are decoded")
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"the picture has {width}x{height} pixels; both sides need at least {MIN_SIDE}")
+        raise ImageError(f"the picture has {width}x{height} pixels; each side needs at least {MIN_SIDE} pixels")
     # A picture that is narrow and high would become very high when it is resized to a fixed width.
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ImageError(

@@ -101,7 +101,7 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
-    """Return the bytes of a PNG chunk: the length of `body`, `kind`, `body` and the checksum."""
+    """Return a PNG chunk as bytes: first the length of `body`, then `kind`, `body` and the checksum."""
     return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
 
 

@@ -2,7 +2,7 @@
 
 OpenCV decodes the picture, because Pillow keeps four copies of it in memory. These checks are made before decoding:
 
-    chunks                 at most 100,000 (`limits.check_parts`); reading stops at a chunk that the end of the file cuts off
+    chunks                 at most 100,000 (`limits.check_parts`); reading stops at an incomplete chunk
     size of the canvas     `limits.check_size`
     place of the frame     inside the canvas
     size of the picture    from the encoded picture itself; the decoder must return exactly this size
@@ -64,7 +64,7 @@ def parse_webp(data: bytes) -> ParsedFile:
 def _chunks(data: memoryview) -> tuple[_Chunks, int]:
     """Return the first chunk of each kind, and the number of frames of an animation.
 
-    Reading stops at a chunk that the end of the file cuts off.
+    Reading stops at the first incomplete chunk.
     """
     chunks: _Chunks = {}
     at = parts = frames = 0

@@ -243,8 +243,8 @@ class Base:
     def _tuned(self, target: float) -> "Base":
         """Find the fastest value of the search parameter with a recall of at least `target`.
 
-        If no value reaches `target`, use the slowest value, which has the highest recall. Set the index to the value
-        that was found. Returns a base whose `kind` records this value and its recall.
+        If no value reaches `target`, use the slowest value, which has the highest recall. Give the index the value that
+        was found. Returns a base whose `kind` records this value and its recall.
         """
         name, values = parameter_of(self.kind.factory, len(self))
         k = min(MAX_NEIGHBOURS, len(self) - 1)

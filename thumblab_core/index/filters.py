@@ -75,7 +75,8 @@ class Columns:
             since, until = only.published.since or date.min, only.published.until or date.max
             found &= (self._days != _NO_DAY) & (self._days >= since.toordinal()) & (self._days <= until.toordinal())
         if only.least_multiple is not None:
-            found &= self._multiples >= only.least_multiple  # A missing multiple is NaN, which is never found.
+            # A missing multiple is NaN. Each comparison with NaN is false, so the item is left out.
+            found &= self._multiples >= only.least_multiple
         if only.not_by is not None:
             found &= ~self._is_of(only.not_by)
         return found

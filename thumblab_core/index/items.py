@@ -1,5 +1,6 @@
 """Data classes of a library: its items, the neighbours that a search returns, and the publication days to which a
-search is limited."""
+search is limited.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -26,7 +26,8 @@ bounds exclude only few vectors.
 """
 _MOST_COMPONENTS = 128
 """The largest number of components. With more components, computing the bounds takes almost as long as computing the
-cosines."""
+cosines.
+"""
 _STEP = 16
 """The number of components is a multiple of this number, which suits the registers of processors."""
 _SAMPLE = 5_000

@@ -20,7 +20,8 @@ The function `typical_neighbours` returns k.
 
 _SAMPLE = 5_000
 """If the library has more than `FLAT_UP_TO` items, mean cosines are computed only for this number of items, drawn at
-random."""
+random.
+"""
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:

@@ -46,7 +46,7 @@ _MOST_BYTES = 2**20
 
 
 class NamedKey(BaseModel):
-    """A named key, without the key itself.
+    """What the lab stores about a named key. The key itself is not stored.
 
     `id` stays the same when the key is rotated. If a key is revoked and its name is used again, the new key gets
     another id. Keys that an older version of the lab made have no id.

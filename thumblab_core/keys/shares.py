@@ -1,4 +1,6 @@
-"""Limit how much one API key may take of a resource that all keys share."""
+"""Limit how much one API key may take of a resource that all keys share, such as the requests that run at the same
+time.
+"""
 
 
 def share_of_key(whole: int) -> int:

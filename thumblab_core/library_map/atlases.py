@@ -154,7 +154,7 @@ def _level(level: int, columns: int, pages: Sequence[str]) -> AtlasLevel:
 def _draw(
     folder: Path, shown: list[str | None], load: Callable[[str], Pixels | None], before: _Earlier | None
 ) -> list[str]:
-    """Write the pages of the largest tiles. If a picture cannot be read, set its entry of `shown` to None."""
+    """Write the pages of the largest tiles. If a picture cannot be read, set its entry in `shown` to None."""
     size = _COLUMNS * _COLUMNS
     pages = []
     for page, first in enumerate(range(0, len(shown), size)):
@@ -220,7 +220,7 @@ def _write_page(folder: Path, pixels: Pixels) -> str:
 
 
 def _link(path: Path, to: Path) -> None:
-    """Make `to` a hard link of the file, or a copy if the file system has no hard links."""
+    """Make `to` a hard link to the file `path`, or a copy of it if the file system has no hard links."""
     try:
         os.link(path, to)
     except FileExistsError:

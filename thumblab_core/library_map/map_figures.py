@@ -11,7 +11,8 @@ class Multiple(_Record):
     """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
     median: float = Field(
-        description="The geometric mean of the channels' medians. Each channel of the cluster counts once."
+        description="The geometric mean of the channels' median outlier multiples. Each channel of the cluster counts "
+        "once."
     )
     low: float = Field(description="Lower end of the 95 % interval.")
     high: float = Field(description="Upper end of the 95 % interval.")
@@ -29,10 +30,12 @@ class Growth(_Record):
         description="The number of videos published in each of the last weeks of the library, the oldest week first."
     )
     recent: int = Field(description="The number of the cluster's videos published in the last four weeks.")
-    before: int = Field(description="The number of the cluster's videos published in the eight weeks before.")
+    before: int = Field(
+        description="The number of the cluster's videos published in the eight weeks before the last four weeks."
+    )
     ratio: float | None = Field(
-        description="The cluster's share of the recent videos, divided by its share of the videos before. Null if one of "
-        "the two periods has too few videos."
+        description="The cluster's share of the videos of the last four weeks, divided by its share of the videos of the "
+        "eight weeks before. Null if one of the two periods has too few videos."
     )
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
@@ -45,7 +48,10 @@ class Cluster(_Record):
     """A cluster. `x` and `y` are the place of its label on the map."""
 
     level: int = Field(ge=0, le=1, description="0 for a coarse cluster, 1 for a part of a coarse cluster.")
-    id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
+    id: int = Field(
+        ge=0,
+        description="The points of the cluster have this id in the column `cluster` (level 0) or `fine_cluster` (level 1).",
+    )
     parent: int | None = Field(
         description="The coarse cluster that contains this fine cluster. Null for a coarse cluster."
     )

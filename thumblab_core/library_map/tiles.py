@@ -28,7 +28,7 @@ level has at least `_SPREAD` * n / `MOST` tiles.
 
 
 class Tile(BaseModel):
-    """The place of a tile in its level, in tiles from the upper left, and the number of points in the tile."""
+    """The column `x` and the row `y` of a tile in its level, from the upper left, and the number of its points."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -134,14 +134,15 @@ class OtherFormatError(LabError):
 _Stamp = tuple[int, int, int]
 
 _unwritten: dict[Path, tuple[_Stamp | None, WatchState]] = {}
-"""The state that could not be written to each file, with the `_stamp` that the file had then. Without these states, the
-sensor would send the same alerts again while the disk is full.
+"""For each state file that could not be written: the `_stamp` that the file had then, and the state that is kept in
+memory instead. Without these states, the sensor would send the same alerts again while the disk is full.
 """
 
 
 def read_state(data_dir: Path) -> WatchState | None:
     """Return the state that the sensor stored, or None if the sensor has never run. Raises LabError if the file cannot
-    be used."""
+    be used.
+    """
     path = data_dir / FILE
     try:
         return WatchState.model_validate_json(path.read_bytes())

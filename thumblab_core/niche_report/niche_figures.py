@@ -98,7 +98,7 @@ class Finding(_Record):
 class Coverage(_Record):
     """The data from which a report is made, and the data that were left out."""
 
-    videos: int = Field(description="The number of videos that were compared.")
+    videos: int = Field(description="The number of videos whose features were compared.")
     channels: int = Field(
         description="The number of channels that have at least one winner and one video that is not a winner."
     )
@@ -106,7 +106,7 @@ class Coverage(_Record):
     least_multiple: float | None = Field(
         description="A winner has at least this multiple of the views that its channel usually gets."
     )
-    features: int = Field(description="The number of features that were compared.")
+    features: int = Field(description="The number of features in which winners were compared with other videos.")
     left_out: dict[str, int] = Field(description="How many videos of the niche were left out, by reason.")
 
 

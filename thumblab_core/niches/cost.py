@@ -24,7 +24,7 @@ class DailyCost:
 
 
 def daily_cost(niche: Niche, settings: Settings) -> DailyCost:
-    """Return the largest cost of a niche with the given settings.
+    """Return the largest quota that a niche needs on one day with the given settings.
 
     A page of a search costs one search, one unit for its videos and one unit for channels that are new to the lab. A
     channel costs one unit for each 50 uploads that are listed. The facts of new videos cost one unit for each 50

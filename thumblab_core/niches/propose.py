@@ -22,7 +22,8 @@ from thumblab_core.settings import Settings
 
 LEAST_SIMILARITY = 0.35
 """A channel counts as near if its mean title vector has at least this cosine to the mean title vector of the seed (the
-given channels and videos)."""
+given channels and videos).
+"""
 
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")

@@ -1,4 +1,4 @@
-"""Read and change the table `niches`. Each change also updates the file of the module `niche_file`."""
+"""Read and change the table `niches`. Each change also updates the niche file (module `niche_file`)."""
 
 import logging
 from dataclasses import asdict, replace

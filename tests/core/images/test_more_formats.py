@@ -98,7 +98,7 @@ def test_a_bmp_may_begin_with_its_top_row(drawn: Callable[..., bytes]) -> None:
     [
         (14, 99, "its header is not a BMP header"),
         (18, 70_000, "at most 40 million"),
-        (18, -64, "both sides need at least 32"),
+        (18, -64, "each side needs at least 32"),
         (30, 1, "the lab does not read compressed BMP files; save the picture as PNG"),
         (30, 4, "the lab does not read compressed BMP files; save the picture as PNG"),
         (46, 70_000, "its palette has 70000 colours"),
