@@ -33,7 +33,7 @@ class Multiple:
     """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
     median: float
-    """The geometric mean of the channels' medians. Each channel of the cluster counts once."""
+    """The geometric mean of the channels' median outlier multiples. Each channel of the cluster counts once."""
 
     low: float
     """Lower end of the 95 % interval."""
@@ -49,21 +49,23 @@ class Multiple:
 class Growth:
     """How the cluster's share of new videos has changed.
 
-    `ratio` is the cluster's share of all videos of the last four weeks, divided by its share of all videos of the
-    eight weeks before.
+    `ratio` is the cluster's share of all videos published in the last four weeks, divided by its share of all
+    videos published in the eight weeks before.
     """
 
     weeks: list[int]
     """The number of videos published in each of the last weeks of the library, the oldest week first."""
 
     recent: int
-    """The number of videos of the last four weeks."""
+    """The number of the cluster's videos published in the last four weeks."""
 
     before: int
-    """The number of videos of the eight weeks before the last four weeks."""
+    """The number of the cluster's videos published in the eight weeks before the last four weeks."""
 
     ratio: float | None
-    """Null if one of the two periods has too few videos."""
+    """The cluster's share of the videos of the last four weeks, divided by its share of the videos of the eight weeks
+    before. Null if one of the two periods has too few videos.
+    """
 
     low: float | None
     """Lower end of the 95 % interval of `ratio`."""
@@ -83,7 +85,7 @@ class Cluster:
     """0 for a coarse cluster, 1 for a part of a coarse cluster."""
 
     id: int
-    """The value of the column `cluster` (level 0) or `fine_cluster` (level 1)."""
+    """The points of the cluster have this id in the column `cluster` (level 0) or `fine_cluster` (level 1)."""
 
     parent: int | None
     """The coarse cluster that contains this fine cluster. Null for a coarse cluster."""
@@ -111,7 +113,7 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """The place of a tile in its level, counted from the upper left, and the number of its rows."""
+    """The column `x` and the row `y` of a tile in its level, from the upper left, and the number of its points."""
 
     x: int
     y: int
@@ -134,7 +136,7 @@ class Tiles:
     """The levels of tiles, from the whole map in one tile to the level that contains all points."""
 
     most: int
-    """The largest number of rows in a tile, in each level that is not complete."""
+    """The largest number of points in a tile, in each level that is not complete."""
 
     levels: list[TileLevel]
 

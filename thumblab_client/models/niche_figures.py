@@ -45,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A winner and another video of its channel, chosen because they differ in the feature of the finding."""
+    """A winner and another video of its channel. They differ in the feature that the finding is about."""
 
     winner: str
     """The video id of the winner."""
@@ -87,7 +87,7 @@ class Finding:
     """For a flag: the odds ratio of Mantel and Haenszel over the channels."""
 
     winners_usual: float
-    """The mean of the winners. For a flag: the share of the winners with this feature."""
+    """The mean of the feature over the winners. For a flag: the share of the winners with this feature."""
 
     others_usual: float
     """As `winners_usual`, but for the compared videos that are not winners."""
@@ -99,13 +99,13 @@ class Finding:
     videos: int
     channels: int
     channels_agreeing: int
-    """The number of channels whose difference has the same sign as in the niche."""
+    """The number of channels whose difference has the same sign as the difference in the whole niche."""
 
     change: Change | None
     """How `share` changed in the last 28 days, compared with the time before. Null if no change was found."""
 
     examples: list[Example] = field(default_factory=list)
-    """Pairs of videos that show the difference."""
+    """Pairs of videos that differ in this feature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ class Coverage:
     """The data from which a report is made, and the data that were left out."""
 
     videos: int
-    """The number of videos that were compared."""
+    """The number of videos whose features were compared."""
 
     channels: int
     """The number of channels that have at least one winner and one video that is not a winner."""
@@ -123,10 +123,10 @@ class Coverage:
     """A winner has at least this multiple of the views that its channel usually gets."""
 
     features: int
-    """The number of features that were compared."""
+    """The number of features in which winners were compared with other videos."""
 
     left_out: dict[str, int]
-    """Why videos of the niche were left out, and how many."""
+    """How many videos of the niche were left out, by reason."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ class ExportTable:
     """The names of the columns, in the order of the file."""
 
     found: dict[str, int]
-    """The position of each recognised column in the table, from 1, by the lab's name of the column."""
+    """The position of each recognised column in the table, from 1. The keys are the lab's names of the columns."""
 
     missing: list[
         Literal[
@@ -46,8 +46,8 @@ class ExportTable:
             "stayed",
         ]
     ]
-    """The needed columns that a person must choose, because no column of the table was recognised, or because several
-    columns are possible.
+    """The needed columns that a person must choose. The lab recognised no column of the table, or several columns, as
+    the needed column.
     """
 
 
@@ -68,14 +68,14 @@ class ImportedVideos:
     """How many videos were not imported, by reason."""
 
     pictures: int
-    """The number of videos with a thumbnail."""
+    """The number of exported videos that have a thumbnail in the lab."""
 
     downloaded: int
     """The number of thumbnails that this import downloaded."""
 
     without_picture: int
     missing: list[str]
-    """For each of the first videos without a thumbnail, why it has no thumbnail."""
+    """For each of the newest videos without a thumbnail, a sentence with the reason."""
 
     with_ctr: int
     """The number of videos with a true click-through rate."""
@@ -107,7 +107,7 @@ class OwnPastSkill:
     """
 
     videos: int
-    """How many videos the newest 20 % are."""
+    """The number of videos in the newest 20 %."""
 
     pairs: int
     """The number of pairs."""
@@ -152,7 +152,7 @@ class FittedChannel:
 
     release: str
     model: str
-    """The release of the model that the adapter belongs to."""
+    """The id of the model release to which the adapter belongs."""
 
     skill: OwnPastSkill | None
     """The skill on the newest videos. Null if there are too few pairs."""
@@ -160,10 +160,11 @@ class FittedChannel:
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedNiche:
-    """The niche that the lab proposes for a new channel. A person decides."""
+    """The niche that the lab proposes for a new channel. A person decides which niche the channel gets."""
 
     niche: str | None
-    """The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."""
+    """The proposed niche. Null if no niche fits, or if the lab has no titles with which it can compare the exports.
+    """
 
     reason: str
     """A sentence that says why the niche is proposed, or why no niche is proposed."""
