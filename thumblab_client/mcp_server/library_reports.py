@@ -32,7 +32,7 @@ class LibrarySearch:
 
 
 def library_search(found: SimilarOut) -> LibrarySearch:
-    """Return what an assistant needs from an answer."""
+    """Return the parts of the service's answer that an assistant needs."""
     return LibrarySearch(
         matched_by=found.query.matched_by,
         videos=[

@@ -103,7 +103,7 @@ def read_experiments(
 
 
 def read_experiment(connection: Connection, experiment_id: int) -> StoredExperiment:
-    """Return the experiment with this number, which must exist."""
+    """Return the experiment with this number. There must be such an experiment."""
     (stored,) = _read(connection, experiments.c.experiment_id == experiment_id)
     return stored
 

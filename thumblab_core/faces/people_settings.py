@@ -40,7 +40,7 @@ class PeopleSettings(BaseSettings):
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",
         0.7,
-        "A face is assigned to a named person if its match score is at least this value. The match score is not a "
+        "A face is assigned to a named person only if its match score is at least this value. The match score is not a "
         "cosine, see [People](people.md#what-the-threshold-means).",
         "match score (0 to 1)",
         gt=0.1,

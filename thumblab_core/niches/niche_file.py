@@ -50,7 +50,7 @@ class NicheFile:
     @property
     def restored(self) -> dict[str, datetime]:
         """The name of each restored niche, with the moment at which the niche was restored. A niche is not refreshed
-        while it is retired, so a refresh from before this moment does not count as late.
+        while it is retired. So its next refresh is late only if too much time has passed since this moment.
         """
         with self._lock:
             self._look_if_due()
