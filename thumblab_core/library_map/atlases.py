@@ -224,7 +224,7 @@ def _link(path: Path, to: Path) -> None:
     try:
         os.link(path, to)
     except FileExistsError:
-        return  # Two pages with the same pictures are one file.
+        return  # Another page with the same pictures has already made this file.
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
