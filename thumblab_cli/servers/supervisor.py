@@ -162,15 +162,15 @@ class Supervisor:
                 raise LabError(self._end_of(name))
 
     def kill(self, name: str) -> None:
-        """End a server at once, with its workers. `mend` then starts the server again."""
+        """End a server immediately, together with its workers. `mend` then starts the server again."""
         _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:
         """Restart each server that has ended. Call `report` with a sentence when a server has ended, and when a
         restarted server is ready.
 
-        The pause before each further restart is longer. Otherwise a server that always ends at once would keep the
-        processor busy with restarts. If the pause is not over yet, a later call restarts the server.
+        The pause before each further restart is longer. Otherwise a server that always ends right after its start would
+        keep the processor busy with restarts. If the pause is not over yet, a later call restarts the server.
         """
         for name, child in list(self._children.items()):
             if child.poll() is None:

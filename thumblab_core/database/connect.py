@@ -20,7 +20,7 @@ def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connect
     """Return a connection in autocommit mode that prepares no statements.
 
     If the connection fails, try again for `patience` seconds. Give a `patience` above 0 only for the lab's own server,
-    which may be recovering. Raises LabError if all tries fail. If another try cannot help, raises LabError at once.
+    which may be recovering. Raises LabError if all tries fail. If another try cannot help, raises LabError immediately.
     """
     import psycopg
     from psycopg.conninfo import make_conninfo

@@ -74,7 +74,7 @@ def take_over(home: Path) -> owner.Host | None:
     Returns the other host, or None if there is no other host.
 
     If there is another host, this function first watches its heartbeat for 30 seconds. Raises LabError if the heartbeat
-    goes on, or if a process of the server is alive on this machine.
+    continues, or if a process of the server is alive on this machine.
     """
     with owner.locked(home, "start.lock"):
         return owner.take_over(home)
@@ -139,8 +139,8 @@ def _ensure_watched(home: Path) -> None:
         # The watcher imports psutil and the lab from the same folders as this process.
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
         # The watcher must hold the lock on watch.lock. So the shell gets the locked file as its standard output, starts
-        # the watcher, and passes the file on to the watcher. The shell ends at once, so that the watcher is no child of
-        # this process. The watcher has its own session, so that Ctrl-C in a terminal does not stop it.
+        # the watcher, and passes the file on to the watcher. The shell ends immediately, so that the watcher is no
+        # child of this process. The watcher has its own session, so that Ctrl-C in a terminal does not stop it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},
@@ -164,8 +164,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # Remove what would block a new start. Processes of the server may live on after their main process, the postmaster,
-    # has died. An old postmaster.pid may name a process id that now belongs to another process.
+    # Remove what would block a new start. Processes of the server may still run after their main process, the
+    # postmaster, has died. An old postmaster.pid may name a process id that now belongs to another process.
     _stop(home)
     owner.claim(home)
     status = home.stat()

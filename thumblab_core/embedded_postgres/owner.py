@@ -150,7 +150,7 @@ def take_over(home: Path) -> Host | None:
     server has ended.
 
     Return the other host, or None if the cluster belonged to no other host. If there is another host, this function
-    first watches its heartbeat for `SILENT_SECONDS`. Raises LabError if the heartbeat goes on, if a process of the
+    first watches its heartbeat for `SILENT_SECONDS`. Raises LabError if the heartbeat continues, if a process of the
     server is alive, or if a third host takes the cluster in the meantime.
     """
     holder = other_holder(home)
@@ -165,7 +165,8 @@ def take_over(home: Path) -> Host | None:
 def show_life(home: Path) -> bool:
     """Write a beat of the heartbeat if this host runs the server of the cluster.
 
-    Return False if host.json names another host. If this host still has a server, the caller must then end it at once.
+    Return False if host.json names another host. If this host still has a server, the caller must then end this server
+    immediately.
     """
     recorded = _read(home)
     if recorded is not None and this_host().shares_processes_with(recorded):

@@ -58,7 +58,7 @@ def take_over(settings: Settings) -> str | None:
 
     Returns a description of the other host, or None if there is no other host.
 
-    If there is another host, its heartbeat is watched for 30 seconds. Raises LabError if this heartbeat goes on, if a
+    If there is another host, its heartbeat is watched for 30 seconds. Raises LabError if this heartbeat continues, if a
     process of the server is alive on this machine, or if the settings name an external server.
     """
     _refuse_external(settings)

@@ -78,8 +78,8 @@ def _is_of_this_host(process: psutil.Process) -> bool:
     except FileNotFoundError:
         return not owner.this_host().namespace  # The system has no namespaces, or the process has ended.
     except PermissionError:
-        # This process has no right to look into processes of another user. Only root may run a server as another user,
-        # so root started this server. Assume that it runs on this host.
+        # This process may not read the facts about processes of another user. Only root may run a server as another
+        # user, so root started this server. Assume that it runs on this host.
         return True
 
 

@@ -63,7 +63,7 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     try:
         saved = _write(connection, experiment_id, experiment)
         # The trigger that checks an experiment together with its variants usually runs at the end of the transaction.
-        # Here, the trigger runs at once, so that its error is raised here.
+        # Here, the trigger runs immediately, so that its error is raised here.
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     except IntegrityError as error:
         raise LabError(

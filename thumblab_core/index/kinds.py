@@ -43,7 +43,8 @@ class UntrainableError(LibraryError):
 
 @dataclass(frozen=True)
 class IndexKind:
-    """The kind of a library's index: a FAISS factory string, and the parameter that trades time for recall.
+    """The kind of a library's index: a FAISS factory string, and the parameter of which a higher value gives slower
+    searches and a higher recall.
 
     `recall` is the share of the `k` nearest vectors that a search finds. To measure the recall, a sample of the
     library's own vectors is searched. `queries` is the size of this sample. `target` is the requested recall. `note` is

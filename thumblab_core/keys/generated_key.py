@@ -55,7 +55,8 @@ def kept_key(settings: Settings) -> str | None:
 
 
 def rotate_generated_key(settings: Settings) -> str:
-    """Replace the key in `data_dir/api-key` by a new one, and return the new key. The old key stops working at once.
+    """Replace the key in `data_dir/api-key` by a new one, and return the new key. The old key stops working
+    immediately.
 
     Raises LabError if the key comes from `THUMBLAB_API_KEY`, because only the user can change this setting.
     """

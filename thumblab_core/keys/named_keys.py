@@ -152,7 +152,7 @@ class NamedKeys:
     def rotate(self, name: str) -> str:
         """Replace a key by a new one with the same name, scopes and rate limit, and return the new key.
 
-        The old key stops working at once.
+        The old key stops working immediately.
         """
         key = _new_key()
         changes = {"sha256": digest(key).hex(), "made_at": _now()}

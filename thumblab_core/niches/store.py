@@ -139,7 +139,8 @@ def retire(connection: Connection, name: str) -> bool:
     """Retire a niche in the transaction of `connection`, and return whether it was active before. The niche file is
     not written.
 
-    Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if it is the only niche that is left.
+    Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if it is the only niche that is not
+    retired.
     """
     _lock(connection)
     if niche_named(connection, name).retired_at is not None:
