@@ -103,7 +103,7 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def _modules() -> dict[str, str]:
-    """Return the full names of the modules that may define models of answers, by the last part of the name."""
+    """For each module that may define models of answers, map the last part of its name to its full name."""
     schemas = thumblab_serving.schemas
     names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
     return {name.rpartition(".")[2]: name for name in (*names, *_IN_CORE)}

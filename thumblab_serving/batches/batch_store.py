@@ -238,7 +238,7 @@ class BatchStore:
         except OSError as error:
             if batch.folder.name not in self._left_out:  # Log once. Each batch is checked every few seconds.
                 self._left_out.add(batch.folder.name)
-                _log.error("the batch %s is left out (%s: %s)", batch.folder.name, type(error).__name__, error)
+                _log.error("the batch %s cannot be used (%s: %s)", batch.folder.name, type(error).__name__, error)
 
     def _delete(self, batch: StoredBatch) -> None:
         """Delete a batch. Its folder is renamed first, so that no reader finds a batch without some of its files."""

@@ -160,14 +160,14 @@ class StoredBatch:
             raise DamagedError(f"its file {ITEMS} is damaged")
 
     def begin_item(self) -> int:
-        """Record that work on the next item begins. Return how often work on this item has begun, including this time."""
+        """Record that work on the next item begins. Return how often this work has begun, including this time."""
         progress = self.progress
         progress = replace(progress, attempts=progress.attempts + 1)
         progress.write(self.folder / _PROGRESS)
         return progress.attempts
 
     def forget_attempt(self) -> None:
-        """Take back the last `begin_item`, because a fault of the service stopped the work on the item."""
+        """Undo the last call of `begin_item`, because a fault of the service stopped the work on the item."""
         progress = self.progress
         replace(progress, attempts=max(0, progress.attempts - 1)).write(self.folder / _PROGRESS)
 

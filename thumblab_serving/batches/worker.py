@@ -205,7 +205,7 @@ class BatchWorker:
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
-            # After the last item, read on to check that the file of the items is complete.
+            # After the last item, try to read a further item, to check that the file of the items is complete.
             if number >= batch.facts.items and next(items, None) is None:
                 batch.finish(BatchState.DONE)
         return True
@@ -225,7 +225,7 @@ class BatchWorker:
                 break
 
     def _log_unworked(self, batch: StoredBatch, error: OSError) -> None:
-        if self._unworked.get(batch.folder.name) != str(error):  # Log each failure once, and not at each turn.
+        if self._unworked.get(batch.folder.name) != str(error):  # Log each failure once, and not at each try.
             _log.error("the batch %s cannot be worked on (%s)", batch.folder.name, error)
             self._unworked[batch.folder.name] = str(error)
 

@@ -49,8 +49,8 @@ def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> Ru
 
 
 async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None = None) -> ChannelImportOut:
-    """Return the present state of an import. If its run was started just now, `run_id` is the id of the run. The import
-    then counts as queued, so its sender sees the end of a fast run as a change of the state.
+    """Return the present state of an import. If its run was started just now, `run_id` is the id of the run. The state
+    of the import is then `queued`, even if a fast run has already ended. So the sender always sees the state change.
 
     Never raises an error of Dagster. If Dagster does not answer, `reason` says that the progress is not known.
     """
@@ -97,13 +97,14 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Ask Dagster for the state of the run of an import, and return the report of the import. Return None if the run,
-    or its retry, has not begun or was not started yet.
+    """Ask Dagster for the state of the run of an import, and return the report of the import. Return None if no run has
+    begun yet, or if a failed run is tried again and has not begun again.
 
     If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """
     reason = _LOST
-    # An import that was stored "in the future", before the clock was set back, is not being started any more.
+    # A run is started shortly after its import is stored. If `created_at` is in the future, the clock was set back, and
+    # the import is older than it seems.
     if found is None and timedelta() <= datetime.now(UTC) - stored.facts.created_at < _STARTING:
         return _report(stored)
     if found is not None:

@@ -107,8 +107,8 @@ def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
             raise DagsterError(f"Dagster refuses the service's request (status {status})")
         errors = body.get("errors") if isinstance(body, dict) else None
         if isinstance(errors, list) and any(isinstance(error, dict) and error.get("path") for error in errors):
-            # Dagster began to answer the query, so it understands it. The message is left out, because it may quote
-            # the address of Dagster's database.
+            # Dagster began to answer the query, so Dagster understands the query. Dagster's message is left out,
+            # because it may quote the address of Dagster's database.
             raise FailingDagsterError("Dagster runs but fails to answer, as it does without its database")
         if errors:
             raise DagsterError("Dagster does not understand the query; the service and Dagster differ in version")

@@ -80,8 +80,8 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run that was started. If `reused` is true, the run is an earlier run of the same job and niche that still
-    waits.
+    """A run that was started. If `reused` is true, no new run was started, because an earlier run of the same job and
+    niche still waits. `run_id` is then the id of the earlier run.
     """
 
     run_id: str
@@ -124,7 +124,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run in its present work: `done` of `total` items."""
+    """How much a run has done of its present work: `done` of `total` items."""
 
     what: str
     done: int

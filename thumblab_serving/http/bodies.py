@@ -95,7 +95,7 @@ class BodyLimits:
                 self._budget.give_back(count, key)
 
     def reserve(self, size: int, key: str) -> None:
-        """Reserve `size` bytes for a body of `key`. Raises a 503 `Problem` if the budget has too few bytes left."""
+        """Reserve `size` bytes for a body that `key` sends. Raises a 503 `Problem` if too few bytes are left."""
         if not self._budget.take(size, key):
             detail = "too many requests are being sent at the moment; send this request again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)

@@ -2,7 +2,7 @@
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
 `/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each worker serves, and which
-promoted releases it could not load.
+promoted releases each worker could not load.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ _LEVELS = {"passed": 0, "warning": 1, "error": 2}
 def pipeline_metrics(settings: Settings, niches: NicheFile) -> bytes:
     """Return the metrics in the text format of Prometheus. The function reads files, so call it in a thread.
 
-    `niches`: an object that lives longer than a request, because it keeps the names while the file is damaged.
+    `niches`: one object for all requests. While the file of the niches is damaged, the object keeps the last names.
     """
     registry = CollectorRegistry()
     registry.register(_PipelineCollector(settings, niches))

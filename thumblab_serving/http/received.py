@@ -106,7 +106,7 @@ def require_utf8(request: Request) -> None:
 
 @asynccontextmanager
 async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIterator[FormData]:
-    """Yield the fields and files of a form. Files of more than 1 MiB are kept on the disk until the block ends.
+    """Yield the fields and files of a form. Files of more than 1 MiB are kept on the disk until the `with` block ends.
 
     Raises a 503 `Problem` if the files cannot be written to the disk or read from it.
     """
@@ -115,8 +115,8 @@ async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIte
             yield data
     except OSError as error:
         detail = (
-            f"the files of the request cannot be kept ({error.strerror or type(error).__name__}) while they are read; check "
-            f"the disk of the service's folder {_folder()}"
+            f"the files of the request cannot be kept ({error.strerror or type(error).__name__}) while they are read; "
+            f"check the disk of the service's folder {_folder()}"
         )
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-stored", detail, {"Retry-After": "60"}) from None
 

@@ -14,7 +14,7 @@ from thumblab_core.keys.named_keys import OWN_KEY, SCOPES, NamedKeys, Scope, dig
 from thumblab_core.settings import Settings
 
 _SETTLED_NS = 1_000_000_000
-"""If a file is older than this many nanoseconds, writing the file again always changes its modification time.
+"""Age of a key file, in nanoseconds, from which its modification time tells whether the file was written again.
 
 Some file systems round the modification time. So a younger file is read again at every call.
 """
@@ -48,8 +48,8 @@ class Grant:
 class KeyRing:
     """All keys that the service accepts: the lab's own key and the named keys. Threads may share a key ring.
 
-    Only SHA-256 digests of the keys are kept. If a key file cannot be read, the keys from its last successful reading
-    stay valid, and `failure` says why.
+    Only SHA-256 digests of the keys are kept. If a key file cannot be read, the keys that were last read from it
+    stay valid, and `failure` says why the file cannot be read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -84,7 +84,10 @@ class KeyRing:
         return all(grant.owner != owner for grant in self._grants())
 
     def acts_for(self, owner: str) -> str | None:
-        """Return `Grant.acts_for` of the key with this `owner`. If there is no such key, return `owner`."""
+        """Return the owner whose channels the key of `owner` may change, or None if the key may change all channels.
+
+        If `owner` has no key, return `owner`.
+        """
         return next((grant.acts_for for grant in self._grants() if grant.owner == owner), owner)
 
     def failure(self) -> str | None:

@@ -49,15 +49,16 @@ class RateLimits:
     def charge(self, name: str, per_minute: int, items: int) -> float:
         """Count `items` more requests, in addition to the request that `wait` has counted, and return 0.
 
-        If the level of the key is already above its limit, count nothing. Return the number of seconds until the next
-        request is allowed.
+        If the key has sent too many requests, count nothing. Return the number of seconds until the next request is
+        allowed.
         """
         return self._count(name, per_minute, items, per_minute)
 
     def _count(self, name: str, per_minute: int, count: int, most: int) -> float:
-        """If the level is at most `most`, raise it by `count` and return 0.
+        """If the level of the key `name` is at most `most`, raise the level by `count` and return 0.
 
-        If the level is higher, change nothing. Return the seconds until the next request is allowed.
+        The level is the number of counted requests, which falls by `per_minute` a minute. If the level is higher than
+        `most`, change nothing, and return the seconds until the next request is allowed.
         """
         per_second = per_minute / _PERIOD_S
         with self._locked_file(name) as file:

@@ -98,7 +98,8 @@ class OwnedCaches(Generic[T]):
             cache = self._caches.get(owner)
             if cache is None:
                 cache = self._caches[owner] = Cache(self._size, self._limit)
-                cache.lookups, cache._lock = self.lookups, self._lock  # The counts outlive the caches.
+                # All caches add to one count of lookups, which stays when a cache is dropped.
+                cache.lookups, cache._lock = self.lookups, self._lock
             return cache
 
     @property

@@ -72,7 +72,8 @@ class ServedAdapters:
     def choose(self, channel_id: str, model: Loaded[TrainedRanker]) -> AdapterChoice:
         """Return the adapter of a channel for this model, or why there is none. Never raises an error.
 
-        If `channel_id` is not the id of a channel, it is a name that `ChannelNames` did not find, and has no adapter.
+        If `ChannelNames` did not find the channel of a request, `channel_id` is the name from the request. Such a name
+        has no adapter.
         """
         if not is_channel_id(channel_id):
             unknown = (

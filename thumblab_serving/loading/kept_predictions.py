@@ -122,7 +122,7 @@ class PredictionKeeper:
             engine.dispose()
 
     def _write_all(self) -> None:
-        """Write the queue to the database until this object is closed."""
+        """Write the queued predictions to the database until this object is closed."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closing)

@@ -55,7 +55,7 @@ class LibraryPictures:
             try:
                 found.pictures[video_id] = reduced(read())
             except (StoreError, UnreadImageError):
-                # The error may name the bucket, which not every owner of a key may know. So do not repeat the error.
+                # Do not repeat the error, because it may name the bucket. Not every owner of a key may know that name.
                 found.degraded.append(f"the picture of video {video_id} could not be read ({NO_STORE})")
             except (ImageError, OSError) as error:
                 reason = str(error) if isinstance(error, ImageError) else str(error.strerror)

@@ -51,7 +51,7 @@ class UnknownPictureError(LabError):
 
 
 class KnownPicture(SentPicture):
-    """A picture of which everything should be cached. It is never decoded."""
+    """A picture whose vectors and measurements should all be cached, so the picture is never decoded."""
 
     @property
     def decoded(self) -> Picture:

@@ -132,10 +132,10 @@ class ServedRelease(Generic[T]):
             follower.join(patience)
 
     def watch_pointer(self) -> None:
-        """Begin to load the release that the pointer names, if the pointer has moved. Otherwise, only try a refused
-        release again, if it is time for another try.
+        """Begin to load the release that the pointer names, if the pointer has moved. If the release was refused and
+        it is time for another try, begin to load it again.
 
-        This call does not wait. A forgotten release is not read again before a request needs it.
+        This call does not wait for the release. After `forget`, only a request makes the service read the release.
         """
         target = self._pointer()
         is_forgotten = self._forgotten is not None and self._forgotten.release_id == target

@@ -76,7 +76,7 @@ class SubScoreMeters:
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint
         if key not in self._meters:
-            with self._making:  # Only a thread whose meter was not made yet needs this lock.
+            with self._making:  # A thread needs this lock only if the meter does not exist yet.
                 if key not in self._meters:
                     self._meters[key] = self._make(titles)
         return self._meters[key]

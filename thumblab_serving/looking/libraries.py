@@ -67,7 +67,7 @@ def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
         try:
             resolved[asked] = releases.resolve_index(asked)
         except UnknownNicheError:
-            # A person retired the niche a moment ago. A search of all niches leaves out this niche.
+            # A person has just retired the niche `asked`. Only a search of all niches leaves it out without an error.
             if niche is not None:
                 raise
     model = None if releases.model.is_empty else releases.model.current()

@@ -20,7 +20,7 @@ from thumblab_core.releases.release import ALL, Release, ReleaseError, UnreadErr
 from thumblab_core.releases.release_store import ReleaseStore
 
 _VERIFIED = 10_000
-"""Maximum number of verified files that are remembered."""
+"""Maximum number of files of which this process remembers that they match their checksums."""
 T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

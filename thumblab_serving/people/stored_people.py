@@ -234,7 +234,7 @@ class StoredPeople:
         """Take back the latest change.
 
         Raises `FaceConflictError` if the latest change does not have the number `change_id`. Also raises this error if
-        not all faces of the change could be moved back. In this case, the other faces were moved back, and the change
+        some faces of the change could not be moved back. In this case, all other faces were moved back, and the change
         is no longer in the list.
         """
         from thumblab_core.people.undoing import undo

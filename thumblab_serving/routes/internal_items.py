@@ -36,8 +36,8 @@ router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
 async def upsert_item(request: Request, response: Response) -> ItemsOut:
     """Encode the thumbnails that have no vector yet, and put the videos into the served index without a rebuild.
 
-    If the served index cannot take the change, the lab requests a rebuild, and Dagster starts the rebuild within half a
-    minute.
+    If the served index cannot be changed in this way, the lab requests a rebuild, and Dagster starts the rebuild within
+    half a minute.
     """
     return await _change_items(request, response, take_out=False)
 

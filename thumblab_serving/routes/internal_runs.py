@@ -104,7 +104,7 @@ async def embed(request: Request, response: Response) -> RebuildOut:
     """Start the job `embed_library` for each niche. With `wait=true`, answer when the runs have ended.
 
     A picture or title that has a vector of the current encoder is not encoded again. Each run spends about ten minutes
-    on videos that the crawl found. Runs in the background encode the remaining videos of the crawl.
+    on videos that the crawl found. Later runs in the background encode the remaining videos of the crawl.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
     runs = await run_requested(

@@ -21,7 +21,7 @@ from thumblab_serving.schemas.niche import PATH_SCHEMA
 router = APIRouter(tags=["library"])
 
 CONCURRENT = 8
-"""Number of files that are opened at the same time. Further requests wait."""
+"""Maximum number of requests that open files of maps at the same time. Further requests wait."""
 
 RELEASE_HEADER = "X-Thumblab-Release"
 ARROW = "application/vnd.apache.arrow.file"
@@ -89,8 +89,8 @@ async def points(request: Request) -> Response:
     openapi_extra={"parameters": [_NICHE]},
 )
 async def atlases(request: Request) -> MapAtlasesOut:
-    """Return the image files that contain the small pictures, in several sizes. The column `tile` of the points has the
-    number of each video's picture.
+    """Return a list of the image files that contain the small pictures, in several sizes. For each video, the column
+    `tile` of the map's points says which of these small pictures it has.
     """
     scope = _scope(request)
     release, found, tiles = await _run(request, partial(_maps(request).atlases, scope))

@@ -1,8 +1,8 @@
 """Make parts of JSON schemas for models whose fields depend on each other, for example because they exclude each other.
 
-The conditions are under `allOf`, where tools that generate clients ignore them. If the conditions were on the same
-level as `properties`, such tools would make a separate class for each condition. The conditions do not use `not` and
-`oneOf`, because Schemathesis cannot check these keywords for a form with files.
+Each part is a condition for the schema's `allOf`, where tools that generate clients ignore conditions. If conditions
+were on the same level as `properties`, such tools would make a separate class for each condition. The conditions do not
+use `not` and `oneOf`, because Schemathesis cannot check these keywords for a form with files.
 """
 
 from typing import Any

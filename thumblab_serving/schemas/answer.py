@@ -159,7 +159,7 @@ class ChannelOut(FrozenModel):
         description="The release of the added channel adapter. Null if the answer does not use an added adapter."
     )
     title: str | None = Field(
-        default=None, description="The title of the channel. Null if the lab does not know it, or cannot look it up."
+        default=None, description="The title of the channel. Null if the lab does not know the title or cannot read it."
     )
 
 
@@ -220,12 +220,12 @@ class ScoreAnswer(FrozenModel):
     probabilities_from: ProbabilitiesFrom | None = Field(
         default=None,
         description=(
-            "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of "
-            "five channels. `videos`: views of whole videos, without the part that their titles and contexts "
-            "explain. For the same difference of scores, these probabilities are never more certain than the "
-            "probabilities for whole videos. `packages`: views of whole videos. If `question` is `one_title`, "
-            "`residuals` and `packages` come only from models that an older version of the lab made, and both mean: "
-            "views of whole videos. Null if there are no win probabilities."
+            "The data to which the win probabilities were fitted. `experiments`: tests of pictures on at least 50 "
+            "videos of five channels. `videos`: views of whole videos, without the part that their titles and contexts "
+            "explain. For the same difference of scores, probabilities from `videos` are never more certain than "
+            "probabilities from `packages`. `packages`: views of whole videos. Models of an older version of the lab "
+            "may also have `residuals` or `packages` for the question `one_title`. Both then mean: views of whole "
+            "videos. Null if there are no win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(
@@ -266,8 +266,8 @@ class ScoreAnswer(FrozenModel):
         default=None,
         description=(
             "Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names one "
-            "of the lab's own channels, and its key has the scope `admin`. If only a part is missing, `degraded` "
-            "says which part."
+            "of the lab's own channels, and its key has the scope `admin`. If only a part of the figures is missing, "
+            "`degraded` says which part."
         ),
     )
     other_niches: list["ScoreAnswer"] = Field(

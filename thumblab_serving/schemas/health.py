@@ -95,8 +95,8 @@ class PredictionsOut(BaseModel):
 
 
 class KeysOut(BaseModel):
-    """Whether the files of the API keys can be read. If a file cannot be read, the keys from its last successful
-    reading stay valid.
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys that were last read from it
+    stay valid.
     """
 
     state: Literal["fine", "failed"]

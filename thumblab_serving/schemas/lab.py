@@ -32,7 +32,7 @@ class LibraryStateOut(StrictModel):
         description="When the newest video was published. Null if `winners` is null, or "
         "if the release is of an old version of the lab."
     )
-    changed: int | None = Field(description="How many videos were put in or taken out since the library was built.")
+    changed: int | None = Field(description="How many videos were added or removed since the library was built.")
     encoder: str | None = Field(description="The image encoder of the vectors, by its name in the settings.")
     held: str | None = Field(description="Why a person holds the release, so that no newer release replaces it.")
     reason: str | None = Field(description="Why no library is served, or why the promoted release was refused.")
@@ -149,7 +149,7 @@ class NicheChange(NicheSources):
     """The complete sources of a niche after the change. A source that is not given is removed."""
 
     version: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] = Field(
-        description="The `version` of the niche on which this change is based."
+        description="The `version` of the niche that the client has read before this change."
     )
 
 
@@ -179,8 +179,8 @@ class NicheOut(StrictModel):
     )
     version: int = Field(
         description=(
-            "The number of the niche's present version, counted from 1. Each change raises the number. A request for a "
-            "change contains the version on which it is based."
+            "The number of the niche's present version, counted from 1. Each change raises the number. A client that "
+            "changes the niche sends the number of the version that the client has read."
         )
     )
     videos: int = Field(description="How many stored videos are in the niche.")
@@ -205,7 +205,7 @@ class ProposalRequest(StrictModel):
     channels: list[Annotated[str, StringConstraints(min_length=1, max_length=300)]] = Field(
         default_factory=list, max_length=MOST_SEEDS, description="Ids, @handles or exact titles of channels of the lab."
     )
-    videos: list[Text] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of videos of the lab.")
+    videos: list[Text] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of the lab's videos.")
     most_channels: Annotated[int, Strict(), Field(ge=1, le=MOST_CHANNELS), AS_WHOLE] = Field(
         default=10, description="The maximum number of channels in the answer."
     )
@@ -229,10 +229,10 @@ class ProposalOut(StrictModel):
             "Texts that are frequent in the titles of the given channels and videos, and rare in other titles."
         )
     )
-    cost: NicheCostOut = Field(description="The highest possible cost of such a niche's refreshes in a day.")
+    cost: NicheCostOut = Field(description="The highest possible cost of the proposed niche in a day.")
     preview: dict[str, int] = Field(
         description=(
-            "For each niche, the number of its stored videos that are from these channels, or that have one of these "
-            "searches in their title."
+            "For each existing niche, how many of its stored videos are from the proposed channels, or have one of the "
+            "proposed search texts in their title."
         )
     )

@@ -29,8 +29,8 @@ MOST_SECONDS = 3_600.0
 
 Status = Literal["ok", "partial", "failed", "started", "running"]
 _STATUS = (
-    "`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were started, "
-    "and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended."
+    "`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were "
+    "started, and the request did not wait. `running`: `timeout_s` is over, and some runs have not ended."
 )
 
 
@@ -119,7 +119,7 @@ class RebuildRequest(NichesRequest):
     )
     dim: Annotated[int, Strict(), Field(ge=1, le=65_536), AS_WHOLE] | None = Field(
         default=None,
-        description="No effect, because the encoder decides the dimension of the vectors. `notes` says so.",
+        description="This field has no effect, because the encoder decides the dimension of the vectors. `notes` says so.",
         examples=[768],
     )
 
@@ -200,9 +200,9 @@ class ChangedItemsOut(StrictModel):
 
 
 class RunProgressOut(StrictModel):
-    """The progress of a run in its present work."""
+    """How much a run has done of its present work."""
 
-    what: str = Field(description="The work.", examples=["comparing faces"])
+    what: str = Field(description="The present work.", examples=["comparing faces"])
     done: int
     total: int
 
@@ -229,7 +229,7 @@ class RefreshOut(RunsOut):
     """The answer to a request that refreshes the library."""
 
     index_results: dict[str, bool | None] = Field(
-        description="Whether the refresh of each niche succeeded; null while it has not ended."
+        description="Whether the refresh of each niche succeeded; null while the refresh has not ended."
     )
     library_stats: dict[str, NicheStats | None] = Field(
         description="What the run of each niche did to its library. Null while the run has not ended."
@@ -240,17 +240,17 @@ class RebuildOut(RunsOut):
     """The answer to a request for a rebuild, or for a full embedding with a rebuild."""
 
     results: dict[str, bool | None] = Field(
-        description="Whether the rebuild of each niche succeeded; null while it has not ended."
+        description="Whether the rebuild of each niche succeeded; null while the rebuild has not ended."
     )
 
 
 class ItemsOut(ChangedItemsOut, RunsOut):
-    """The answer to a request that changes items. The lists are empty while the run has not ended."""
+    """The answer to a request that adds videos to an index or removes them. The lists are empty until the run ends."""
 
     outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"] = Field(
         description=(
             "`changed`: from now on, answers use the changed index. `unchanged`: every video was skipped. "
-            "`rebuild_required`: the served index could not take the change, so a rebuild was requested. `failed`: nothing "
+            "`rebuild_required`: the served index could not be changed, so a rebuild was requested. `failed`: nothing "
             "was changed. `pending`: the run has not ended."
         )
     )

@@ -166,9 +166,11 @@ class ThumbnailVersionOut(StrictModel):
 class ClickThroughOut(StrictModel):
     """The true click-through rate, from reports of the channel's owner."""
 
-    click_through_rate: float = Field(ge=0, le=1, description="Fraction of the impressions.")
+    click_through_rate: float = Field(ge=0, le=1, description="The fraction of the impressions that were clicked.")
     impressions: int
-    source: str = Field(description="`studio`: an export of YouTube Studio. `reach`: the Reporting API.")
+    source: str = Field(
+        description="Where the figures come from. `studio`: an export of YouTube Studio. `reach`: the Reporting API."
+    )
     until: date = Field(description="The last day of the reports.")
 
 

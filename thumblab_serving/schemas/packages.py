@@ -48,22 +48,22 @@ class UnderTitleOut(FrozenModel):
 
     title: str
     winner: str | None = Field(
-        description="The id of the best picture under this title. Null if the model names no winner."
+        description="The id of the best picture with this title. Null if the model names no winner."
     )
     verdict: Verdict | None = Field(
-        description="How sure the model is of this winner, by its skill for pictures under one title."
+        description="How sure the model is of this winner, by its skill for pictures with the same title."
     )
     confidence: float | None = Field(
-        ge=0, le=1, description="Probability that the winner beats the second-best picture under this title."
+        ge=0, le=1, description="Probability that the winner beats the second-best picture if both have this title."
     )
 
 
 class PackagesOut(FrozenModel):
     """The packages of a request with several titles.
 
-    The model has one skill and calibration for packages, and another skill and calibration for pictures under one
+    The model has one skill and calibration for packages, and another skill and calibration for pictures with the same
     title. `verdict`, `skill` and `grid` use the skill and calibration for packages. `under_titles` uses the skill and
-    calibration for one title.
+    calibration for pictures with the same title.
     """
 
     best_title: str | None = Field(description="The title of the best package. Null if there is no best package.")
@@ -107,7 +107,7 @@ class PackagesOut(FrozenModel):
     first_title_limits: list[str] = Field(
         default_factory=list,
         description=(
-            "The sentences of `degraded` that limit only the verdict under the first title, and not the "
+            "The sentences of `degraded` that are about the verdict for the first title only, and not about the "
             "verdict on packages."
         ),
     )

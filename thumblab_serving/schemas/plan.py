@@ -36,7 +36,7 @@ class AlikeOut(FrozenModel):
 
 class PlanOut(FrozenModel):
     """The number of impressions that a test of two candidates needs, the two candidates to test, and candidates that
-    are too alike.
+    are too similar for a test.
     """
 
     click_through_rate: float = Field(
@@ -54,7 +54,9 @@ class PlanOut(FrozenModel):
             "channel, or the channel does not belong to the API key. Null if the rate is the channel's own rate."
         )
     )
-    lift: float = Field(description="The smallest relative difference of two rates that the test should find.")
+    lift: float = Field(
+        description="The smallest relative difference of two click-through rates that the test should find."
+    )
     power: float = Field(description="The probability that the test finds this difference.")
     alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
     impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")

@@ -17,8 +17,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""A request may have more fields than the model. If it has at most this many more, each unknown field gets an error. If
-it has even more, the request gets a single error."""
+"""How many more fields than its model a request may have to get an error for each unknown field.
+
+A request with even more fields gets a single error.
+"""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
@@ -59,8 +61,8 @@ Number = Annotated[float, Strict(), AllowInfNan(False)]
 class FrozenModel(BaseModel):
     """A frozen model that refuses unknown fields.
 
-    The answer to a scoring request has dozens of nested models. They are only frozen models, because these are validated
-    faster than a `StrictModel`.
+    The answer to a scoring request has dozens of nested models. They are only frozen models, because frozen models are
+    validated faster than a `StrictModel`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

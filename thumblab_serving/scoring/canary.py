@@ -90,8 +90,8 @@ class Canary:
 def drawn_thumbnail() -> bytes:
     """Draw a picture with some text in it, and return it as a JPEG. Each call returns a different picture.
 
-    The number in the picture is random. Workers share a cache on the disk, which outlives them. A number that another
-    process has drawn would be found there, and then nothing would be checked.
+    The number in the picture is random, so that no worker finds the picture in the cache that the workers share on the
+    disk. If a worker found the picture there, it would not examine the picture, and nothing would be checked.
     """
     number = secrets.randbits(64)
     image = Image.new("RGB", (640, 360), (20, 60, 90 + number % 160))

@@ -235,8 +235,8 @@ class SeenPeople:
             raise _UnsaidError("no person has a name yet: `thumblab people label` gives a person a name")
         if known.calibration is None or not known.owners:
             raise _UnsaidError(
-                "faces were not grouped with the networks that this process has loaded: run `thumblab people cluster`, and "
-                "if the networks were changed, restart the service too"
+                "the lab's faces were not yet grouped with the networks that the service has loaded: run `thumblab "
+                "people cluster`, and if the networks were changed, restart the service too"
             )
         return FaceSearch(networks, space, known, channel_id, self._turns, self._database)
 

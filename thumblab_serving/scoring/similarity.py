@@ -22,7 +22,7 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 NEIGHBOURS = 5
 DEFAULT_SIMILARITY = 50.0
 CACHED_PLACEMENTS = 4096, 8 * 2**20
-"""Maximum number of placements that are kept for each loaded index, and of their bytes."""
+"""Maximum number of placements that are cached for each loaded index, and maximum bytes of these placements."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from thumblab_core.sub_scores.layout import BADGE
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 
 CACHED_EVIDENCE = 512, 16 * 2**20
-"""Maximum number of pictures whose evidence is kept in the form of an answer, and of its bytes."""
+"""Maximum number of pictures whose evidence is cached as an answer shows it, and maximum bytes of the evidence."""
 
 
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:

@@ -112,7 +112,7 @@ def _shortened(name: str) -> str:
 
 
 def _summary(parts: Sequence[ContributionOut], other: str) -> str:
-    """Return the contributions in a sentence, the largest first. Contributions under half a percent are left out."""
+    """Return the contributions in a sentence, the largest first. A contribution that rounds to 0 % is left out."""
     clauses = [
         f"{_NAMES[part.of]} speaks {'for' if part.share > 0 else 'against'} it ({percent(abs(part.share))} %)"
         for part in sorted(parts, key=lambda part: -abs(part.share))

@@ -71,8 +71,9 @@ def _wait_for_end(process: Process, latest: float) -> None:
 class _Exit(threading.Event):
     """The event that ends the service. The event counts as set as soon as SIGTERM or SIGINT has arrived.
 
-    uvicorn sets the event only between two other tasks, and a task that replaces workers may take minutes. A signal
-    handler must not set the event itself. A handler that interrupts `wait` would wait for ever for the event's lock.
+    uvicorn sets the event only when it has finished its present task, and a task that replaces workers may take
+    minutes. A signal handler must not set the event, because a handler that interrupts `wait` would wait for ever for
+    the event's lock.
     """
 
     def __init__(self, arrived: list[int]) -> None:
@@ -155,7 +156,7 @@ class Supervisor(Multiprocess):
     def _started(self, workers: str) -> Process | None:
         """Return a new worker. If the system allows no further process, log an error and return None.
 
-        `workers` is the end of the line in the log: it says what happens to the workers.
+        `workers`: the last words of the logged error, which say what happens to the workers.
         """
         try:
             process = Process(self.config, self.sockets)

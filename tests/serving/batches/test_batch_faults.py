@@ -97,7 +97,7 @@ def test_a_batch_that_cannot_be_read_is_logged_once_and_stops_no_other(new_lab, 
     store.sweep()
     assert store.find(ids[0]) is store.find(ids[2]) is None
     (record,) = [record for record in caplog.records if ids[1] in record.message]
-    assert "is left out (IsADirectoryError" in record.message
+    assert "cannot be used (IsADirectoryError" in record.message
 
 
 def test_results_without_an_end_do_not_make_an_endless_answer(own, own_lab, item, send, ended):

@@ -78,7 +78,7 @@ async def clusters(request: Request) -> FaceClustersOut:
     openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
 )
 async def cluster(request: Request) -> FaceClusterFacesOut:
-    """The id of a merged cluster leads to the cluster that has its faces now."""
+    """If the cluster was merged into another cluster, the answer is the other cluster."""
     query = query_of(request, PartQuery)
     page = await call(request, lambda people: people.cluster(cluster_id_in(request), query.limit, query.offset))
     return FaceClusterFacesOut(**dict(shown_cluster(page.cluster)), members=[shown_face(face) for face in page.faces])

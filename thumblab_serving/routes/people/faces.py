@@ -62,7 +62,7 @@ def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
 
 @router.get(
     f"{PREFIX}/stats",
-    summary="The figures of faces and people",
+    summary="How many faces and people the lab knows",
     response_model=PeopleStatsOut,
     responses=error_responses(401, 503),
 )
@@ -145,7 +145,9 @@ async def video(request: Request) -> PictureFacesOut:
     openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
 )
 async def pictures(request: Request) -> PersonPicturesOut:
-    """A picture is listed once for each video that shows or showed it. The id may also be the id of an unknown cluster."""
+    """A picture is listed once for each video that shows or showed the picture. The id may also be the id of an unknown
+    cluster.
+    """
     query = query_of(request, PartQuery)
     found = await call(
         request, lambda people: people.pictures_of_person(cluster_id_in(request), query.limit, query.offset)

@@ -44,8 +44,8 @@ async def face(request: Request) -> ForgottenOut:
 
 @router.delete(f"{PREFIX}/pictures/{{sha256}}", summary="Forget all faces of a picture", **_described("sha256"))
 async def picture(request: Request) -> ForgottenOut:
-    """The picture is never searched again. The picture stays in the lab if a video shows the picture. The deletion
-    cannot be undone.
+    """The picture is never searched for faces again. The picture stays in the lab if a video shows the picture. The
+    deletion of the faces cannot be undone.
     """
     sha256 = sha256_in(request)
     return _shown(await call(request, lambda people: people.forget_picture(sha256)))

@@ -73,8 +73,8 @@ async def cluster(request: Request, response: Response) -> GroupingOut:
 async def train(request: Request, response: Response) -> TrainingOut:
     """Start the job `train_people`. With `queue: false`, answer when the run has ended.
 
-    Five or more people must have enough labelled faces. For people that it was not trained on, the head must match
-    faces at least as well as the plain vectors. Otherwise the head is not served.
+    The training needs five or more people with enough labelled faces. The trained head is served only if it is at least
+    as good as the plain vectors at matching faces of people on whom it was not trained.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, TrainFacesRequest)
     query = _waiting(query, body.queue)

@@ -22,7 +22,7 @@ class FaceClusterOut(StrictModel):
     person_id: str | None = Field(description="The same id if the cluster has a name, otherwise null.")
     kind: Literal["person", "unknown"]
     name: str | None = Field(description="The name that a person gave. The lab never guesses a name.")
-    is_owner: bool = Field(description="Whether a user marked this person as the owner of the channel.")
+    is_owner: bool = Field(description="Whether a user marked this person as the owner of a channel.")
     faces: int
     pictures: int
     channels: int = Field(description="How many channels show or showed the pictures of this cluster.")
@@ -77,7 +77,7 @@ class StoredFaceOut(StrictModel):
     """A face in a stored picture."""
 
     face_id: str
-    sha256: str = Field(description="The picture, by the SHA-256 of its file.")
+    sha256: str = Field(description="The SHA-256 of the picture's file.")
     box: FaceBox
     confidence: FaceConfidence
     quality: FaceQuality
@@ -155,7 +155,7 @@ class FaceChangeOut(StrictModel):
         )
     )
     faces: int = Field(description="How many faces the change concerned.")
-    reverted: bool = Field(description="Whether the change is a merge that was undone.")
+    reverted: bool = Field(description="Whether the change was a merge and has been undone.")
     changed_at: datetime
 
 

@@ -89,16 +89,18 @@ class GroupedFacesOut(StrictModel):
     in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
     in_none: int | None = Field(description="How many faces are in no cluster.")
     left_for_later: int | None = Field(description="How many faces were left out because of `max_faces`.")
-    moved: int | None = Field(description="How many faces moved to another cluster, or are now in no cluster.")
-    new: int | None = Field(description="How many unknown clusters were made.")
-    dropped: int | None = Field(description="How many unknown clusters were deleted.")
+    moved: int | None = Field(
+        description="How many faces the run moved to another cluster, or took out of their cluster."
+    )
+    new: int | None = Field(description="How many unknown clusters the run made.")
+    dropped: int | None = Field(description="How many unknown clusters the run deleted.")
     overruled: int | None = Field(
         description="How many faces a person moved during the run. These faces stay where the person put them."
     )
 
 
 class PeopleRunOut(StrictModel):
-    """The results of a run about people. A field is null if the run has no such step, or if the step did not succeed."""
+    """The results of a run about people. A field is null if the run has no such step, or if the step failed."""
 
     detected: DetectedFacesOut | None
     trained: TrainingResultOut | None

@@ -59,7 +59,7 @@ class PersonOnChannelOut(FrozenModel):
 
 
 class PeopleSeenOut(FrozenModel):
-    """Who is seen on the pictures of a request. The channel in the request is one of the lab's own channels."""
+    """Who is seen on the pictures of a request. An answer has this part only for the lab's own channels."""
 
     threshold: float = Field(ge=0, le=1, description="The lowest match score with which a face matches a person.")
     thumbnails: list[SeenThumbnailOut] = Field(description="The candidates, in the order of the request.")
