@@ -30,8 +30,8 @@ class ErrorKind(StrEnum):
 
 _TRANSIENT = frozenset({ErrorKind.RATE, ErrorKind.SERVER, ErrorKind.TIMEOUT})
 
-# Each set of reason codes belongs to one `ErrorKind`. A set contains the reason codes that Google sends in the JSON of
-# such an error.
+# Each set belongs to one `ErrorKind`. The set contains the reason codes that Google sends in the JSON of errors of this
+# kind.
 _DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _KEY = {

@@ -65,7 +65,7 @@ class Transport:
     def call(self, bucket: str, request: Any) -> ApiAnswer:
         """Reserve a call in the quota ledger and make it. Repeat a failed call if it may succeed after a wait.
 
-        Raises `QuotaError` if the bucket is spent, and `YouTubeError` if the call fails.
+        Raises `QuotaError` if the bucket has no call left, and `YouTubeError` if the call fails.
         """
         request.headers["X-Goog-Api-Key"] = self._secret
         request.add_response_callback(self._read_server_time)

@@ -64,7 +64,7 @@ class StoredImport:
         return self.facts.created_at + KEPT
 
     def report(self) -> ImportReport | None:
-        """Return the report of the job. Raises `LabError` if the report is damaged."""
+        """Return the present report of the import. Raises `LabError` if the report is damaged."""
         return self.folder.report()
 
     @property
@@ -162,7 +162,7 @@ class ExportStore:
 
 
 def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
-    """Write an export to a file. The file keeps its name, because Studio writes the channel and the period into it."""
+    """Write an export to a file. The file keeps its name, in which Studio gives the channel and the period."""
     path = folder.path / EXPORTS / str(place) / file_name(name, place)
     path.parent.mkdir(mode=0o700, parents=True)
     path.write_bytes(data)

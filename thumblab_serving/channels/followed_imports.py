@@ -88,8 +88,7 @@ def _is_fresh(report: ImportReport) -> bool:
 
 
 def _report(stored: StoredImport) -> ImportReport | None:
-    """Return the report. If the file is damaged, return a report that says that it is damaged, because nothing else is
-    known."""
+    """Return the report of the import. If its file is damaged, return a new report: failed, because of the damage."""
     try:
         return stored.report()
     except LabError as error:

@@ -36,7 +36,7 @@ class NoDagsterError(DagsterError):
 
 
 class FailingDagsterError(NoDagsterError):
-    """The error that is raised if Dagster runs, but fails to answer, for example because its database is away."""
+    """The error that is raised if Dagster runs, but fails to answer, for example because its database does not run."""
 
 
 class DagsterGraphql:
@@ -50,8 +50,9 @@ class DagsterGraphql:
     def address(self) -> str | None:
         """The address of the lab's Dagster, or None if no Dagster of this lab is known.
 
-        If the setting `dagster_url` is set, its value is the address. Otherwise, it is the address of Dagster in the
-        running `thumblab up`. The default address is not used, because the Dagster of another lab may listen there.
+        If the setting `dagster_url` is set, its value is the address. Otherwise, the address is that of the Dagster
+        that a running `thumblab up` has started. The default address is not used, because the Dagster of another lab
+        may listen there.
         """
         if "dagster_url" in self._settings.model_fields_set:
             return self._settings.dagster_url.rstrip("/")

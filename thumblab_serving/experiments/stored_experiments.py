@@ -94,7 +94,9 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
-        except StoreError:  # The error may name the bucket, which not every owner of a key may know. So drop the error.
+        except (
+            StoreError
+        ):  # Do not repeat the error: it may name the bucket. Not every owner of a key may know this name.
             raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(

@@ -140,7 +140,7 @@ class Metrics:
         self._used.labels("resident").set(self._process.memory_info().rss)
 
     def _set_memory(self, use: str, used: int, limit: int) -> None:
-        """Set the two gauges of a use, unless they have these values already: setting a gauge costs more."""
+        """Set the two gauges of a use. If they have these values already, do nothing, because that takes less time."""
         if self._memory.get(use) != (used, limit):
             self._used.labels(use).set(used)
             self._limit.labels(use).set(limit)
@@ -180,7 +180,7 @@ class _WorkerCollector(Collector):
             return
         for name, value in (("bytes", self._shared.used), ("limit_bytes", self._shared.limit)):
             metric = GaugeMetricFamily(
-                f"thumblab_shared_cache_{name}", "Bytes in the file of the shared cache, or their maximum."
+                f"thumblab_shared_cache_{name}", "Bytes, or maximum bytes, of the file of the shared cache."
             )
             metric.add_metric([], value)
             yield metric

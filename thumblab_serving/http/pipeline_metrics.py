@@ -65,7 +65,7 @@ class _PipelineCollector(Collector):
             scopes = []
         niches = self._niches.names
         for kind, scope in scopes:
-            if kind == INDEX and scope not in niches:  # Nobody refreshes the index of a retired niche, or serves it.
+            if kind == INDEX and scope not in niches:  # The index of a retired niche is neither refreshed nor served.
                 continue
             try:
                 release = store.serving.current(kind, scope)
@@ -76,10 +76,8 @@ class _PipelineCollector(Collector):
         yield made
 
     def _disk(self) -> Iterator[Metric]:
-        free = GaugeMetricFamily("thumblab_disk_free_bytes", "Free bytes on the disk of the folder.", labels=["folder"])
-        size = GaugeMetricFamily(
-            "thumblab_disk_size_bytes", "Size in bytes of the disk of the folder.", labels=["folder"]
-        )
+        free = GaugeMetricFamily("thumblab_disk_free_bytes", "Free bytes on the folder's disk.", labels=["folder"])
+        size = GaugeMetricFamily("thumblab_disk_size_bytes", "Size in bytes of the folder's disk.", labels=["folder"])
         chosen = self._settings
         releases = chosen.releases if chosen.release_store is None else chosen.release_cache
         for name, folder in (("data", chosen.data_dir), ("releases", releases)):

@@ -80,7 +80,7 @@ class Cache(Generic[T]):
 
 
 class OwnedCaches(Generic[T]):
-    """Caches that each belong to an object. If nothing else uses the object, its cache goes with it.
+    """Caches that each belong to an object. When nothing else uses the object any more, its cache is deleted.
 
     Each cache has at most `size` values, and at most `limit` bytes. The metrics count all of them together.
     """

@@ -54,7 +54,7 @@ def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: s
     loaded, refusal = slot.loaded, slot.refusal
     cached = loaded is not None and loaded.release_id == release.release_id
     refused = None if refusal is None else refusal.reason
-    # Served releases are loaded from this disk, so their files can be measured here.
+    # Served releases are loaded from this disk, so the sizes of their files can be read here.
     size = sum(_size(release.place / name) for name in release.files)
     return ServedIndex(release, size, None if held is None else str(held), cached, refused)
 

@@ -24,8 +24,8 @@ class PictureFacts:
 class SentPicture:
     """The bytes of a picture file, and their SHA-256 as `sha256`. Only one thread at a time may use this object.
 
-    The file is decoded at the first use of `decoded`. Objects have no lock in common, so a slow decoding delays no
-    other object. `functools.cached_property` has one lock for all objects of a class on Python 3.11.
+    The file is decoded at the first use of `decoded`. `functools.cached_property` is not used for this, because on
+    Python 3.11 it has one lock for all objects of a class. A slow decoding would then delay all other objects.
     """
 
     def __init__(self, data: bytes) -> None:

@@ -33,7 +33,7 @@ class Loaded(Generic[T]):
     """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
     A request uses the same object from its beginning to its end, even if another release is loaded in the meantime. No
-    two objects are equal, because `OwnedCaches` keeps apart what was computed with each of them.
+    two objects are equal, so that `OwnedCaches` has a separate cache for each object.
     """
 
     release_id: str
@@ -85,7 +85,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def retry_seconds(self) -> float:
-        """Seconds until a request may try a refused release again."""
+        """Seconds until a request may try to load a refused release again."""
         return self._backoff.seconds
 
     @property

@@ -34,7 +34,7 @@ SELECT * FROM (
 """
 _AT_AGE = "SELECT age_hours, views FROM views_at_age WHERE video_id = :video_id ORDER BY age_hours"
 # An era is a period in which YouTube did not change its definition of a view (`thumblab_core.views`). Counts of two
-# eras cannot be compared. So the views of a version are unknown if its observations come from two eras.
+# eras cannot be compared. So if a thumbnail was shown in two eras, its views are unknown.
 _VERSIONS = """
 SELECT n.sha256, n.title, n.first_seen, n.last_seen, n.earlier_deleted, s.views, s.views / NULLIF(s.hours, 0) AS per_hour
 FROM thumbnail_versions n

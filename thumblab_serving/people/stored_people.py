@@ -199,7 +199,7 @@ class StoredPeople:
         return self._change(lambda connection: unlabel(connection, cluster_id))
 
     def set_owner(self, cluster_id: str, is_owner: bool) -> Cluster:
-        """Record whether the person of a cluster is the owner of the channel."""
+        """Record whether the person of a cluster is the owner of a channel."""
         from thumblab_core.people.naming import set_owner
 
         return self._change(lambda connection: set_owner(connection, cluster_id, is_owner))
@@ -267,8 +267,9 @@ class StoredPeople:
         return self._forget(lambda connection: forget_face(connection, face_id))
 
     def forget_picture(self, sha256: str) -> "ForgottenEverywhere":
-        """Forget the faces of a picture everywhere, and never search the picture again. Raises `NotForgottenError` if a
-        file cannot be deleted.
+        """Forget the faces of a picture everywhere, and never search the picture for faces again.
+
+        Raises `NotForgottenError` if a file cannot be deleted.
         """
         from thumblab_core.people.forgetting import forget_picture
 

@@ -133,7 +133,7 @@ async def run_state(request: Request) -> RunStateOut:
     runs: DagsterRuns = request.app.state.dagster_runs
     run_id = str(request.path_params["run_id"])
     if not re.fullmatch(_RUN_ID, run_id):
-        raise invalid("run_id: this is not the id of a run, such as 6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13")
+        raise invalid("run_id: this is not an id; the id of a run looks like 6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13")
     outcome = progress = None
     with explained():
         found = await runs.find(run_id)

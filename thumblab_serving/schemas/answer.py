@@ -119,7 +119,7 @@ class ThumbnailScore(FrozenModel):
     predicted_engagement: Engagement | None = Field(
         default=None,
         description=(
-            "The predicted engagement. Null if the model's predictions were not shown to agree with the results of "
+            "The predicted engagement. Null unless it is proven that the model's predictions agree with the results of "
             "real videos."
         ),
     )

@@ -126,7 +126,10 @@ class BatchOut(StrictModel):
     deadline_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None = Field(
-        description="When the results are deleted. Null until the batch has ended (`THUMBLAB_SERVING_BATCH_KEPT_H`)."
+        description=(
+            "When the results are deleted: `THUMBLAB_SERVING_BATCH_KEPT_H` hours after the end of the batch. Null "
+            "until the batch has ended."
+        )
     )
     results: str = Field(description="The path of the results. There are results for the items that are done.")
     webhook: WebhookOut | None

@@ -94,9 +94,9 @@ class ChannelImportOut(StrictModel):
     reason: str | None = Field(description="Why the import failed, or why nothing is known about its progress.")
     needs: Need | None = Field(
         description=(
-            "What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the "
-            "lab cannot load an encoder. With `model`, the lab has no model, and the model that it trained did not "
-            "pass its checks."
+            "What is missing. `columns`, `name` or `niche`: this field must be sent with the exports next time. "
+            "`encoder`: the lab cannot load an encoder. `model`: the lab has no model, and the model that it trained "
+            "did not pass its checks."
         )
     )
     proposal: ProposedNiche | None = Field(

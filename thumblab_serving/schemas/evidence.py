@@ -15,8 +15,8 @@ class SubScoreOut(FrozenModel):
         ge=0,
         le=100,
         description=(
-            "The percentage of the library's thumbnails that have a lower value. Null if no library is served, if "
-            "another version of the formulas measured the library, or if the library has too few measured thumbnails."
+            "The percentage of the library's thumbnails that have a lower value. Null if no library is served, if the "
+            "library was measured with another version of the formulas, or if too few of its thumbnails were measured."
         ),
     )
     weak: bool = Field(
@@ -25,7 +25,9 @@ class SubScoreOut(FrozenModel):
             "null, the value is compared with fixed thresholds instead."
         )
     )
-    reason: str = Field(description="The finding in the picture that explains the value. It may quote text.")
+    reason: str = Field(
+        description="What was found in the picture and explains the value. The reason may quote text of the picture."
+    )
     fix: str | None = Field(description="What to change in the picture. Null if nothing needs to change.")
 
 

@@ -47,7 +47,7 @@ class ModelStateOut(StrictModel):
         description="How many videos the model was trained on. Null if the release is of an old version of the lab."
     )
     channels_adapted: int | None = Field(
-        description="The number of channels for which the model has an adapter of its own."
+        description="The number of channels whose channel adapter was fitted when the model was trained."
     )
     skills: list[SkillOut] = Field(
         description=(
@@ -216,7 +216,7 @@ class NearChannelOut(StrictModel):
 
     channel_id: str = Field(description="The id that YouTube gave to the channel, or the id of an imported channel.")
     title: str = Field(description="The name of the channel.")
-    videos: int = Field(description="How many of its videos were compared.")
+    videos: int = Field(description="How many of the channel's videos were compared.")
     similarity: float = Field(description="Cosine of the mean title vectors, -1 to 1.")
 
 

@@ -67,7 +67,9 @@ class WaitQuery(StrictModel):
 
 
 class ItemsQuery(WaitQuery):
-    """The query of a request that changes items. By default, the request waits for the change, which takes seconds."""
+    """The query of a request that adds videos to an index or removes them. By default, the request waits for the change,
+    which takes seconds.
+    """
 
     wait: bool = Field(default=True, description="Whether to answer only when the run has ended.")
     timeout_s: float = Field(
@@ -174,7 +176,7 @@ class NicheStats(StrictModel):
     new_observations: int | None
     images_encoded: int | None
     titles_encoded: int | None
-    num_vectors: int | None = Field(description="The size of the served index.")
+    num_vectors: int | None = Field(description="How many vectors of pictures the served index has.")
     release: str | None = Field(description="The served release of the index.")
 
 

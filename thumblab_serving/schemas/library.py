@@ -36,7 +36,9 @@ class LibraryPicturesQuery(StrictModel):
     """The query of `GET /v1/library/pictures`."""
 
     video_id: list[VideoId] = Field(
-        min_length=1, max_length=MOST_PICTURES, description="Ids of videos, such as the `neighbours` of an answer."
+        min_length=1,
+        max_length=MOST_PICTURES,
+        description="Ids of videos, such as the ids of the `neighbours` in an answer.",
     )
 
 
@@ -70,7 +72,7 @@ class SimilarItemOut(StrictModel):
         le=100,
         description=(
             "The percentage of videos that are less similar to the query, among all videos that the filters "
-            "admit. Null if the number of these videos is not known, or less than 20."
+            "admit. Null if the number of these videos is not known or is less than 20."
         ),
     )
     views: int | None = Field(
@@ -157,8 +159,8 @@ class ThumbnailVersionOut(StrictModel):
     current: bool = Field(description="Whether the video has this thumbnail now.")
     earlier_deleted: bool = Field(description="Whether earlier versions were deleted.")
     views: int | None = Field(
-        description="Views between the first and the last observation of this version. Null with fewer than two "
-        "observations."
+        description="Views of the video between the first and the last observation with this thumbnail. Null if there "
+        "are fewer than two such observations."
     )
     views_per_hour: float | None
 

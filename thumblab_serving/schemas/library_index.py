@@ -22,10 +22,10 @@ class IndexInfoOut(StrictModel):
     last_modified: datetime | None = Field(description="When the served release was made.")
     model: str | None = Field(description="The fingerprint of the encoder that made the vectors.")
     encoder: str | None = Field(
-        description="The name of this encoder in the settings. Null if the release is of an old version of the lab."
+        description="The name of the encoder in the settings. Null if the release is of an old version of the lab."
     )
     release: str | None
-    changed: int = Field(description="How many videos were put in or taken out since the index was built.")
+    changed: int = Field(description="How many videos were added or removed since the index was built.")
     kind: str | None = Field(description="The FAISS factory string.")
     recall: float | None = Field(description="The share of the true nearest neighbours that a search finds.")
     cached: bool = Field(description="Whether this process has this release in memory.")
@@ -64,7 +64,9 @@ class IndexStatusOut(StrictModel):
     present: bool = Field(description="Whether an index is served.")
     cached: bool = Field(description="Whether this process has the index in memory.")
     release: str | None
-    sidecar_meta: SidecarMetaOut | None = Field(description="The vectors. Null if no index is served.")
+    sidecar_meta: SidecarMetaOut | None = Field(
+        description="The facts about the vectors of the index. Null if no index is served."
+    )
     reason: str | None = Field(description="Why no index is served, or why this process refused it.")
 
 

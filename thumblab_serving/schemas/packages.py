@@ -81,7 +81,7 @@ class PackagesOut(FrozenModel):
     confidence: float | None = Field(
         ge=0,
         le=1,
-        description="Probability that the best package beats the second-best package. Null if there is none.",
+        description="Probability that the best package beats the second-best package. Null if there is no second-best.",
     )
     skill: SkillOut | None = Field(
         description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."

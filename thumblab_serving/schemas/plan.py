@@ -66,4 +66,4 @@ class PlanOut(FrozenModel):
     too_alike: list[AlikeOut] = Field(
         description="Pairs of candidates that look alike. A test of such a pair would hardly find a difference."
     )
-    advice: str | None = Field(description="What to do instead if `pair` is null.")
+    advice: str | None = Field(description="What to do instead of a test, if `pair` is null.")

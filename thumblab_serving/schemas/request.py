@@ -152,7 +152,7 @@ class ThumbnailIn(StrictModel):
 
 
 class ScoreRequest(ScoreForm):
-    """Thumbnails to rank against each other and against a niche."""
+    """A request to rank thumbnails, and to compare them with the library of a niche."""
 
     model_config = ConfigDict(
         json_schema_extra=all_of(exactly_one("title", "titles", second_is="array"), not_both("category", "categories"))

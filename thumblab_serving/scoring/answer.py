@@ -25,7 +25,8 @@ def compose_answer(
     evidence: Cache[EvidenceOut],
 ) -> ScoreAnswer:
     """Return the answer to a request. `candidates` has each candidate with its title, in the order of the request.
-    `evidence` keeps the evidence of pictures in the form of an answer. Answers share it, so nothing may change it.
+    `evidence` caches the evidence of pictures as answers show it. Several answers share an entry of this cache, so
+    nothing may change the entry.
 
     A candidate that could not be read has its error in the answer. The answer has no test plan and no packages.
     """

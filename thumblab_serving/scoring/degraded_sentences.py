@@ -95,8 +95,8 @@ def model_limits(ranker: TrainedRanker, query: RankingContext) -> list[str]:
 
 
 def first_title_limits(ranker: TrainedRanker, query: RankingContext, ranking: Ranking) -> list[str]:
-    """Return the sentences that limit the verdict on pictures under the title of `query`. These sentences do not limit
-    the verdict on packages.
+    """Return the sentences about the verdict on pictures with the title of `query`. They are not about the verdict on
+    packages.
     """
     return [*skill_doubts(ranker, query.channel, query.question), *evidence_order(query.niche, ranking)]
 

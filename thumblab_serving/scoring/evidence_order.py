@@ -29,9 +29,9 @@ _DIGITS = 6
 class Evidence:
     """The evidence of the pictures of a request.
 
-    `percentiles` lists the percentiles from which the means are computed: of sub-scores, and perhaps of the similarity
-    (`SIMILARITY`). `means` has the mean percentile of each picture, 0 to 100, by the picture's id. `percentiles` and
-    `means` are empty if the pictures have no percentile in common.
+    `percentiles` has the names of the measurements whose percentiles are averaged: sub-scores and, if all pictures have
+    it, the similarity (`SIMILARITY`). `means` has the mean percentile of each picture, 0 to 100, by the picture's id.
+    `percentiles` and `means` are empty if the pictures have no percentile in common.
     """
 
     percentiles: tuple[str, ...]

@@ -162,8 +162,8 @@ class Intake:
             rest = (facts.appearance, measurement, sent.sha256, facts.animated)
             return ExaminedPicture(facts.width, facts.height, vectors, *rest)
 
-        # A known picture needs no decoding, so it needs no examining thread. Larger pictures are not hashed here, because
-        # an unknown picture is hashed again in its examining thread.
+        # A known picture needs no decoding, so it needs no examining thread. Larger files go to an examining thread in
+        # any case, because a picture that is not known would be hashed twice.
         known = dict[int, Candidate]()
         for number, source in enumerate(sources):
             if also is None and source.data is not None and len(source.data) <= _LARGEST_IN_MEMORY:

@@ -128,7 +128,7 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, AnyCache]:
-        """All caches, by their names in the metrics. Those of the encoders appear once the encoders are warm."""
+        """All caches, by their names in the metrics. The caches of the encoders are included once the encoders are warm."""
         own: dict[str, AnyCache] = {"placements": self._placements, "evidence": self._evidence}
         caches = own | {"appearances": self.intake.facts} | self.measuring.caches | self.adapters.caches
         encoders = self.releases.warm_encoders
@@ -311,7 +311,7 @@ class Scorer:
             self._rehearsed, self._failure = True, None
 
     def _score_drawn_pictures(self) -> None:
-        """Score new pictures. Raises an exception if a picture cannot be scored."""
+        """Draw new pictures and score them. Raises an exception if a picture cannot be scored."""
         slots = self.releases.indices
         niche = next((niche for niche, slot in slots.items() if slot.loaded), next(iter(slots)))
         # There is one picture for each examining thread, so that each thread loads what it needs.

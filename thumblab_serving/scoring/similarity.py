@@ -129,7 +129,7 @@ def choose_similarity(
 ) -> Similarity:
     """Return the `Similarity` for a request. The result searches the index, or the database if no index is served.
 
-    `meter_version` is that of `IndexSimilarity`, and `caches` has the cache of each loaded index. If the library of
+    `meter_version` means the same as in `IndexSimilarity`. `caches` has the cache of each loaded index. If the library of
     the index has fewer than two thumbnails, there is no distribution to compare a picture with. In this case,
     `DefaultSimilarity` is returned.
     """

@@ -113,7 +113,7 @@ async def unlabel(request: Request) -> FaceClusterOut:
 
 @router.post(
     f"{PREFIX}/clusters/{{cluster_id}}/owner",
-    summary="Say whether the person of a cluster is the channel's owner",
+    summary="Say whether the person of a cluster is the owner of a channel",
     **changing(FaceClusterOut, OwnerRequest, "cluster_id"),
 )
 async def owner(request: Request) -> FaceClusterOut:

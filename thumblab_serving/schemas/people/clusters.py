@@ -19,7 +19,7 @@ class FaceClusterOut(StrictModel):
             "or merged."
         )
     )
-    person_id: str | None = Field(description="The same id if the cluster has a name, otherwise null.")
+    person_id: str | None = Field(description="The same as `cluster_id` if the cluster has a name, otherwise null.")
     kind: Literal["person", "unknown"]
     name: str | None = Field(description="The name that a person gave. The lab never guesses a name.")
     is_owner: bool = Field(description="Whether a user marked this person as the owner of a channel.")

@@ -1,4 +1,4 @@
-"""The values in each answer about a face. The lab has stored the face, or has only seen it in a request."""
+"""The values that an answer gives for a face, whether the lab stores the face or has only seen it in a request."""
 
 from typing import Annotated
 

@@ -29,7 +29,7 @@ class PeopleStatsOut(StrictModel):
     faces_in_people: int
     faces_in_unknown_clusters: int
     faces_in_none: int = Field(description="How many faces are in no cluster.")
-    pinned: int = Field(description="How many faces a person put into their cluster.")
+    pinned: int = Field(description="How many faces were put into a cluster by a person, and not by the lab.")
     people: int = Field(description="How many named people have at least one face.")
     unknown_clusters: int
     forgotten: int = Field(
@@ -72,11 +72,11 @@ class DetectedFacesOut(StrictModel):
 class TrainingResultOut(StrictModel):
     """The result of a training. A field is null if the run did not report its value."""
 
-    people: int | None = Field(description="The number of people on whose faces the head was trained.")
-    faces: int | None = Field(description="The number of faces on which the head was trained.")
+    people: int | None = Field(description="The number of people on whose faces the matching head was trained.")
+    faces: int | None = Field(description="The number of faces on which the matching head was trained.")
     epochs: int | None
     release: str | None
-    reason: str | None = Field(description="Why the head is served, or why not.")
+    reason: str | None = Field(description="Why the trained head is served, or why it is not.")
 
 
 class GroupedFacesOut(StrictModel):

@@ -159,7 +159,7 @@ class LabelRequest(StrictModel):
 
 
 class OwnerRequest(StrictModel):
-    """Whether a person is the owner of the channel. The body may be left out."""
+    """A request that says whether a person is the owner of a channel. The body may be left out."""
 
     is_owner: bool = Field(default=True, strict=True, description="False takes it back.")
 
