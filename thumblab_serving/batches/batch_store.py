@@ -196,7 +196,7 @@ class BatchStore:
 
     def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
         """End a batch that has a damaged file. Its files are not read again, so this batch delays no other batches."""
-        _log.error("the batch %s is given up: %s", batch.folder.name, error)
+        _log.error("the batch %s cannot continue and was ended: %s", batch.folder.name, error)
         batch.give_up(error)
 
     def is_overdue(self, batch: StoredBatch) -> bool:

@@ -73,7 +73,9 @@ class Housekeeper:
         self._store = store
         self._webhooks = webhooks
         self._next_sweep = 0.0
-        self._thread = Repeater("batches-housekeeping", self._round, "batches are not ended, deleted or reported")
+        self._thread = Repeater(
+            "batches-housekeeping", self._round, "batches are not ended or deleted, and webhooks are not sent"
+        )
         self.start, self.wake, self.stop = self._thread.start, self._thread.wake, self._thread.stop
 
     def _round(self) -> bool:

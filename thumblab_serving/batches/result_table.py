@@ -115,7 +115,7 @@ def csv_line_of_texts(texts: Iterable[str]) -> str:
 
 
 def cell_text(cell: object) -> str:
-    """Return the text of a cell."""
+    """Return a value as a cell shows it: None as an empty text, and a number with six significant digits."""
     if cell is None:
         return ""
     if isinstance(cell, bool):

@@ -30,7 +30,7 @@ MOST_UNFINISHED = 3
 """Maximum number of imports of one API key that have not ended."""
 
 KEPT = timedelta(hours=24)
-"""How long an import is kept."""
+"""How long an import is kept after its exports were sent."""
 
 _LONGEST_WAIT = timedelta(hours=12)
 """After this time, an import without a report counts as ended. The run of the import may wait for other runs, but

@@ -63,7 +63,7 @@ class Metrics:
         )
         self._thumbnails = Counter(
             "thumblab_thumbnails",
-            "Answered thumbnails, by niche and outcome.",
+            "Thumbnails in answers, by niche, and by whether they were scored.",
             ["niche", "outcome"],
             registry=self._registry,
         )

@@ -45,14 +45,18 @@ class SimilarForm(StrictModel):
     niche: Niche | None = Field(
         default=None, description="The niche to search. If it is left out, the libraries of all niches are searched."
     )
-    published_after: Day | None = Field(default=None, description="Only videos published on this day or later.")
-    published_before: Day | None = Field(default=None, description="Only videos published on this day or earlier.")
+    published_after: Day | None = Field(
+        default=None, description="Find only videos that were published on this day or later."
+    )
+    published_before: Day | None = Field(
+        default=None, description="Find only videos that were published on this day or earlier."
+    )
     min_outlier_multiple: Annotated[float, AllowInfNan(False)] | None = Field(
         default=None,
         ge=0,
         le=_MOST_MULTIPLE,
         description=(
-            "Only videos with at least this outlier multiple. Videos without an outlier multiple are then left out."
+            "Find only videos with at least this outlier multiple. A video without an outlier multiple is not found."
         ),
     )
     k: int = Field(default=24, ge=1, le=MOST_ITEMS, description="The maximum number of thumbnails in the answer.")

@@ -183,7 +183,7 @@ class SimilarSearch:
                     results.hits.append(_Hit(niche, item, title.similarity, vector))
                     break
         if len(titles) == MOST_TITLES:
-            results.degraded.append(f"only the {MOST_TITLES:,} nearest titles were looked at")
+            results.degraded.append(f"only the {MOST_TITLES:,} nearest titles were read")
         for niche, loaded in served.items():
             results.searched.append(
                 SearchedLibraryOut(

@@ -147,8 +147,10 @@ class ChannelOut(FrozenModel):
     """The channel of the request, and whether the answer is adapted to it."""
 
     channel_id: str
-    adapted: bool = Field(description="If false, the candidates are ranked as for an unseen channel.")
-    videos: int = Field(ge=0, description="The number of the channel's videos that the channel adapter was fitted to.")
+    adapted: bool = Field(
+        description="Whether a channel adapter is used. If not, the candidates are ranked as for an unseen channel."
+    )
+    videos: int = Field(ge=0, description="How many of the channel's videos the channel adapter was fitted to.")
     reason: str | None = Field(
         description=(
             "Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is "

@@ -107,7 +107,9 @@ class WebhookOut(StrictModel):
     """The delivery of the webhook of a batch."""
 
     host: str
-    state: Literal["waiting", "delivered", "failed"] = Field(description="After `failed`, there is no further attempt.")
+    state: Literal["waiting", "delivered", "failed"] = Field(
+        description="The state of the delivery. After `failed`, there is no further attempt."
+    )
     attempts: int = Field(ge=0)
     reason: str | None = Field(description="Why the last attempt to deliver the webhook failed.")
 

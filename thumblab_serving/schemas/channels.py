@@ -124,7 +124,7 @@ class KnownChannelOut(StrictModel):
         description="The niche of most of the channel's videos. Null for an adapter of an old version of the lab."
     )
     videos: int = Field(ge=0, description="The number of videos to which the adapter is fitted.")
-    newest: datetime | None = Field(description="When the newest of these videos was published.")
+    newest: datetime | None = Field(description="When the newest video to which the adapter is fitted was published.")
     release: str
     in_use: bool = Field(description="Whether answers for this channel use the adapter.")
     reason: str | None = Field(description="Why answers for this channel do not use the adapter.")

@@ -139,7 +139,7 @@ class ExperimentRequest(StrictModel):
 class ExperimentQuery(StrictModel):
     """The query of `GET /v1/experiments`."""
 
-    channel_id: ChannelName | None = Field(default=None, description="Only the experiments of this channel.")
+    channel_id: ChannelName | None = Field(default=None, description="List only the experiments of this channel.")
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The maximum number of experiments in the answer.")
     cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the previous answer.")
 

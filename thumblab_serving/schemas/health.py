@@ -62,7 +62,8 @@ class CanaryOut(BaseModel):
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
         description=(
-            "If `failed`, the service cannot score good pictures. The service is not ready until a check succeeds."
+            "The state of the check. `failed`: the service cannot score good pictures, and is not ready until a check "
+            "succeeds."
         )
     )
     checks: int = Field(description="How many checks were made since the process started.")
@@ -111,14 +112,14 @@ class ScheduleOut(BaseModel):
     cron: str
     timezone: str | None
     state: Literal["running", "stopped"] = Field(description="Whether the schedule is turned on in Dagster.")
-    next_run: datetime | None = Field(description="When the schedule starts its job next. Null if it is off.")
+    next_run: datetime | None = Field(description="When the schedule starts its job next. Null if the schedule is off.")
 
 
 class SchedulerOut(BaseModel):
     """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
 
     state: Literal["running", "stopped", "unknown"] = Field(
-        description="If `unknown`, Dagster did not answer, so it is not known whether scheduled runs are started."
+        description="Whether the schedules start their jobs. `unknown`: Dagster did not answer, so this is not known."
     )
     reason: str | None = Field(description="Why the state is not `running`.")
     asked_at: datetime | None = Field(
@@ -143,7 +144,7 @@ class SharedCacheOut(BaseModel):
     """The cache that all workers share. If this cache fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"] = Field(
-        description="If `one_worker`, there is only one worker, so nothing is shared."
+        description="The state of the cache. `one_worker`: there is only one worker, so nothing is shared."
     )
     reason: str | None = Field(description="Why the shared cache cannot be used.")
 

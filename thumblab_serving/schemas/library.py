@@ -64,7 +64,9 @@ class SimilarItemOut(StrictModel):
     video_id: str
     title: str
     channel: str
-    channel_id: str | None = Field(description="Null if the release is of an older version of the lab.")
+    channel_id: str | None = Field(
+        description="The id of the channel. Null if the release is of an older version of the lab."
+    )
     niche: Niche
     similarity: float = Field(ge=-1, le=1, description="The cosine of the vectors of the query and of this video.")
     similarity_percentile: float | None = Field(
@@ -79,7 +81,9 @@ class SimilarItemOut(StrictModel):
         description="The views at the latest observation. Null if the release is of an older version of the lab."
     )
     views_per_hour: float
-    outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")
+    outlier_multiple: float | None = Field(
+        description="Views compared with the channel's baseline. Null if the channel has no baseline."
+    )
     winner: bool = Field(description=WINNER_RULE)
     published_on: date | None
     age_days: int | None = Field(description="Days since the day of publication.")
@@ -181,7 +185,9 @@ class MeasuredPictureOut(StrictModel):
 
     version: str = Field(description="The version of the formulas.")
     sub_scores: dict[str, SubScoreOut]
-    evidence: EvidenceOut | None = Field(description="Null if the thumbnail was measured before the lab kept evidence.")
+    evidence: EvidenceOut | None = Field(
+        description="The evidence of the sub-scores. Null if an old version of the lab measured the thumbnail."
+    )
 
 
 class VideoOut(StrictModel):
@@ -199,22 +205,28 @@ class VideoOut(StrictModel):
     duration_s: int | None
     language: str | None
     tags: list[str]
-    views: int | None = Field(description="At the latest observation.")
+    views: int | None = Field(description="The views at the latest observation.")
     observed_at: datetime | None
     views_per_hour: float | None
-    outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")
+    outlier_multiple: float | None = Field(
+        description="Views compared with the channel's baseline. Null if the channel has no baseline."
+    )
     winner: bool | None = Field(description=f"{WINNER_RULE} Null if no views are known.")
     picture_url: str | None
-    history: list[ViewsOut] = Field(description="At most 1,000 observations, the oldest first.")
-    views_at_age: dict[str, float] = Field(description="Interpolated views by the age in hours, such as 24 and 168.")
+    history: list[ViewsOut] = Field(description="The observations of the video, at most 1,000, the oldest first.")
+    views_at_age: dict[str, float] = Field(
+        description="The estimated views at each age, by the age in hours, such as 24 and 168."
+    )
     thumbnails: list[ThumbnailVersionOut] = Field(description="The versions of the thumbnail, the oldest first.")
-    measured: MeasuredPictureOut | None = Field(description="Null if the present thumbnail was not measured.")
+    measured: MeasuredPictureOut | None = Field(
+        description="The sub-scores of the present thumbnail. Null if it was not measured."
+    )
     neighbours: list[SimilarItemOut] = Field(description="The eight most similar thumbnails of the niche's library.")
-    index_release: str | None = Field(description="The index release of the neighbours.")
+    index_release: str | None = Field(description="The index release in which the neighbours were found.")
     click_through: ClickThroughOut | None = Field(
         description=(
-            "Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys with the "
-            "scope `admin` may see the rate."
+            "The true click-through rate. Only the channel's owner and keys with the scope `admin` may see it. Null if "
+            "the rate is not known, or if the key may not see it."
         )
     )
     degraded: list[str]

@@ -106,7 +106,7 @@ class MapAtlasesOut(StrictModel):
     media_type: str = Field(description="The media type of the pages.")
     pictures: int = Field(ge=0, description="The number of small pictures in the atlases.")
     levels: tuple[AtlasLevel, ...] = Field(description="The sizes of the pictures, from the smallest to the largest.")
-    tiles: Tiles | None = Field(description="Null for a map of fewer than 150,000 videos.")
+    tiles: Tiles | None = Field(description="The tiles of a large map. Null for a map of fewer than 150,000 videos.")
 
 
 class LibraryClustersOut(StrictModel):

@@ -81,17 +81,17 @@ class StoredFaceOut(StrictModel):
     box: FaceBox
     confidence: FaceConfidence
     quality: FaceQuality
-    cluster_id: str | None = Field(description="Null if the face is in no cluster.")
-    name: str | None = Field(description="The name of its cluster, if a person named it.")
+    cluster_id: str | None = Field(description="The cluster of the face. Null if the face is in no cluster.")
+    name: str | None = Field(description="The name of the face's cluster, if the cluster has a name.")
     pinned: bool = Field(description="Whether a person put the face into its cluster.")
     similarity: float | None = Field(
-        description="The similarity of the face to its cluster, as a cosine. Null if a person put the face there."
+        description="The cosine of the face and its cluster. Null if a person put the face into the cluster."
     )
     detected_at: datetime
 
 
 class FaceClusterFacesOut(FaceClusterOut):
-    """A cluster with a part of its faces. The best faces come first. `faces` is the number of all its faces."""
+    """A cluster with a part of its faces. The best faces come first. `faces` counts all faces of the cluster."""
 
     members: list[StoredFaceOut]
 
@@ -119,7 +119,9 @@ class UnassignedFacesOut(StrictModel):
 class ShownPictureOut(StrictModel):
     """A place where a picture is shown: a video that shows or showed the picture, or a file that a person added."""
 
-    video_id: str | None = Field(description="Null for a picture that a person added.")
+    video_id: str | None = Field(
+        description="The video that shows or showed the picture. Null if a person added the picture."
+    )
     title: str | None
     channel_id: str | None
     channel: str | None = Field(description="The title of the channel.")

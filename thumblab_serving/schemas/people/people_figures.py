@@ -45,7 +45,9 @@ class PersonPictureOut(StrictModel):
 
     sha256: str
     face_id: str
-    video_id: str | None = Field(description="Null for a picture that a person added.")
+    video_id: str | None = Field(
+        description="The video that shows or showed the picture. Null if a person added the picture."
+    )
     title: str | None
     channel_id: str | None
     current: bool = Field(description="Whether the video shows this picture now.")

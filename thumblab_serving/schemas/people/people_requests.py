@@ -137,7 +137,9 @@ class TrainFacesRequest(_Queued):
 class DetectFacesRequest(_Queued):
     """A request to look for faces in thumbnails."""
 
-    niche: Niche | None = Field(default=None, description="Default: every niche.")
+    niche: Niche | None = Field(
+        default=None, description="The niche whose thumbnails are searched. Default: every niche."
+    )
 
 
 class LabelRequest(StrictModel):
@@ -147,21 +149,22 @@ class LabelRequest(StrictModel):
         min_length=1,
         max_length=LONGEST_NAME,
         description=(
-            "If another cluster has this name and `merge` is true, the cluster is merged into the other cluster."
+            "The name of the person. If another cluster has this name and `merge` is true, the cluster of the request "
+            "is merged into the other cluster."
         ),
         examples=["Alice"],
     )
     merge: bool = Field(
         default=True,
         strict=True,
-        description="False: if another cluster has this name, the request is refused, and nothing is changed.",
+        description="Whether the clusters are merged if another cluster has this name. Otherwise, the request is refused.",
     )
 
 
 class OwnerRequest(StrictModel):
     """A request that says whether a person is the owner of a channel. The body may be left out."""
 
-    is_owner: bool = Field(default=True, strict=True, description="False takes it back.")
+    is_owner: bool = Field(default=True, strict=True, description="Whether the person is the owner.")
 
 
 class MergeRequest(StrictModel):
@@ -173,7 +176,9 @@ class MergeRequest(StrictModel):
 class MoveFaceRequest(StrictModel):
     """A request to move a face to another cluster. The body may be left out."""
 
-    to: ClusterId | None = Field(default=None, description="The cluster to move to. Null: a new cluster.")
+    to: ClusterId | None = Field(
+        default=None, description="The cluster to which faces are moved. Null stands for a new cluster."
+    )
 
 
 class MoveFacesRequest(MoveFaceRequest):
@@ -185,7 +190,10 @@ class MoveFacesRequest(MoveFaceRequest):
 class NotThisPersonRequest(StrictModel):
     """A statement that a face does not belong to a cluster. The body may be left out."""
 
-    cluster_id: ClusterId | None = Field(default=None, description="Default: the cluster that the face is in.")
+    cluster_id: ClusterId | None = Field(
+        default=None,
+        description="The cluster to which the face does not belong. Default: the present cluster of the face.",
+    )
 
 
 class UndoRequest(StrictModel):

@@ -10,14 +10,16 @@ class GroupingOut(RunsOut):
     """The answer of a request to group faces."""
 
     run_id: str | None
-    result: GroupedFacesOut | None = Field(description="Null until the run has succeeded.")
+    result: GroupedFacesOut | None = Field(description="The report of the grouping. Null until the run has succeeded.")
 
 
 class TrainingOut(RunsOut):
     """The answer of a request to train the matching head. The run also groups the faces again."""
 
     run_id: str | None
-    result: TrainingResultOut | None = Field(description="Null until the run has succeeded.")
+    result: TrainingResultOut | None = Field(
+        description="The report of the training. Null until the run has succeeded."
+    )
     grouped: GroupedFacesOut | None = Field(description="The report of the grouping after the training.")
 
 
