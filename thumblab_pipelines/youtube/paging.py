@@ -86,7 +86,7 @@ class Paging(Generic[T]):
 
 
 def pages(paging: Paging[T], ask: Callable[[str | None], Page[T]]) -> Iterator[list[T]]:
-    """Yield the new items of each page until the list ends. `ask`: a function that returns the page with a token."""
+    """Yield the new items of each page until the list ends. `ask`: a function that returns the page of a token."""
     while True:
         try:
             page = ask(paging.cursor)

@@ -1,4 +1,4 @@
-"""Make calls with google-api-python-client.
+"""Make calls to YouTube with google-api-python-client.
 
 Each call is first reserved in the quota ledger. A failed call is repeated if it may succeed after a wait. Each answer
 is returned together with the server's time.

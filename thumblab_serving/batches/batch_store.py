@@ -25,7 +25,7 @@ MOST_UNFINISHED = 20
 """Maximum number of batches of one API key that have not ended. Further batches are refused until a batch has ended."""
 
 MOST_KEPT = 1_000
-"""Maximum number of batches of one API key. The service checks all batches every few seconds."""
+"""Maximum number of batches of one API key. With more, the check of all batches every few seconds would take long."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"

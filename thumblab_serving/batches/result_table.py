@@ -41,7 +41,7 @@ COLUMNS = (
     "error",
     "degraded",
 )
-"""The columns. `kind` is `thumbnail` or `package`. `winner` says whether the row's candidate is the winner."""
+"""The columns of the table. `kind` is `thumbnail` or `package`. `winner` says whether the row's candidate is the winner."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet reads a cell as a formula if the cell begins with one of these characters."""

@@ -128,7 +128,7 @@ class StoredBatch:
             except BlockingIOError:
                 yield False
             else:
-                # Since the lock file was opened, another process may have deleted the batch and stored a new batch with
+                # After the lock file was opened, another process may have deleted the batch and stored a new batch with
                 # the same id.
                 yield _is_still(self.folder / _LOCK, handle)
         finally:

@@ -148,8 +148,8 @@ class ExportStore:
         own = sum(stored.facts.owner == owner and not stored.has_ended for stored in kept)
         if own >= MOST_UNFINISHED:
             raise TooManyImportsError(
-                f"{MOST_UNFINISHED} imports of this key have not ended yet; send this one when an earlier import has "
-                "ended"
+                f"{MOST_UNFINISHED} imports of this key have not ended yet; send these exports again when an earlier "
+                "import has ended"
             )
         ended = sorted((stored for stored in kept if stored.has_ended), key=lambda stored: stored.facts.created_at)
         for stored in ended[: max(0, len(kept) + 1 - MOST_IMPORTS)]:
@@ -157,7 +157,7 @@ class ExportStore:
             kept.remove(stored)
         if len(kept) >= MOST_IMPORTS:
             raise TooManyImportsError(
-                f"{MOST_IMPORTS} imports have not ended yet; send this one when an earlier import has ended"
+                f"{MOST_IMPORTS} imports have not ended yet; send these exports again when an earlier import has ended"
             )
 
 

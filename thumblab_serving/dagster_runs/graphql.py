@@ -19,7 +19,7 @@ and `thumblab up` give the code location the same name.
 """
 
 _TIMEOUT = httpx.Timeout(30, connect=2)
-"""Seconds that Dagster has to answer. To start a run, Dagster needs an answer of its code server, which may be slow."""
+"""Seconds within which Dagster has to answer. To start a run, Dagster asks its code server, which may be slow."""
 
 _MOST_BYTES = 16 * 2**20
 """Maximum number of bytes of an answer of Dagster."""

@@ -134,8 +134,9 @@ class BodyLimits:
 class _Body:
     """The body of one request while it arrives.
 
-    `size` is its Content-Length, or 0 if there is none. `state` is the state of the request. `reserved` maps
-    the name of an API key to the number of bytes that are reserved for the body.
+    `size` is its Content-Length, or 0 if there is none. `state` is the dictionary into which the check of the API key
+    writes the name of the key. `reserved` maps the name of an API key to the number of bytes that are reserved for the
+    body.
     """
 
     def __init__(self, limits: BodyLimits, size: int, receive: Receive, state: MutableMapping[str, Any]) -> None:

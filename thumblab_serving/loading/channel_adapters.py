@@ -127,7 +127,7 @@ class ServedAdapters:
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # Since `release_id` was read, another process has promoted a newer release and deleted this release.
+            # After `release_id` was read, another process promoted a newer release and deleted this release.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
             # Raise a copy of the cached error. If the cached error itself were raised, each `raise` would make the

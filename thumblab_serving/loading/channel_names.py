@@ -30,7 +30,7 @@ class ChannelNames:
         return self.known_id(name) or name
 
     def known_id(self, name: str) -> str | None:
-        """Return the id that `id_of` returns. If no channel has the name, or if several channels have it, return None.
+        """Return the same id as `id_of`, but return None if no channel or several channels have the name.
 
         An id of YouTube counts as known. Never raises an error.
         """

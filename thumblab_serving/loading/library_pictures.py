@@ -103,7 +103,7 @@ def _stored(connection: "Connection", video_ids: Sequence[str]) -> Mapping[str, 
 
 
 def reduced(data: bytes) -> bytes:
-    """Return a picture as a JPEG of 480x270 pixels. The picture is cropped to 16:9, by the same amount on both sides.
+    """Return a picture as a JPEG of 480x270 pixels. It is cropped to 16:9, by the same amount on two opposite sides.
 
     Raises `ImageError` if the picture cannot be decoded.
     """

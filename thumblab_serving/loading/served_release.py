@@ -95,7 +95,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def can_serve(self) -> bool:
-        """Whether a release is loaded, or was forgotten so that the next request reads it again."""
+        """Whether a request can get a release: it is in memory, or the next request reads it from the disk again."""
         return self._loaded is not None or self._forgotten is not None
 
     @property

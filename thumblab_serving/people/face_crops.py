@@ -1,4 +1,4 @@
-"""Cut a face out of a stored picture, for a contact sheet, and make the whole picture small enough to be shown."""
+"""Cut a face out of a stored picture, and make a whole picture small enough to be shown."""
 
 import io
 import math

@@ -1,5 +1,5 @@
-"""Read and change the faces, clusters and people in the lab's database. Forget them: delete their data from the
-database and from files.
+"""Read and change the faces, clusters and people in the lab's database. To forget them means to delete their data
+from the database and from files.
 """
 
 from collections.abc import Callable, Sequence

@@ -84,7 +84,7 @@ class ThumbnailScore(FrozenModel):
     rank: int | None = Field(
         default=None,
         description=(
-            "1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep the order of the request. "
+            "The rank; 1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep their order. "
             "Near-identical candidates share a rank and count as one. Null if the candidate is not ranked."
         ),
     )

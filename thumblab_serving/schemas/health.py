@@ -58,7 +58,7 @@ class RehearsalOut(BaseModel):
 
 
 class CanaryOut(BaseModel):
-    """The check that the service makes after each failure: it scores pictures that it draws for itself."""
+    """The check that the service makes after each failure: the service draws pictures and scores them."""
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
         description=(

@@ -128,7 +128,8 @@ class NicheSources(StrictModel):
         description="A video is left out if its title has one of these words.",
     )
     dry_run: Annotated[bool, Strict()] = Field(
-        default=False, description="Check the values and answer with the niche and its cost, but store nothing."
+        default=False,
+        description="Whether to store nothing. The values are checked, and the answer has the niche and its cost.",
     )
 
 

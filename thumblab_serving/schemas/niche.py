@@ -24,7 +24,7 @@ def _known(name: str, info: ValidationInfo) -> str:
     niches = (info.context or {}).get(_NICHES)
     if (niches is None and is_niche_name(name)) or (niches is not None and name in niches):
         return name
-    # Use pydantic's error for an enum, so that the message is the same as for an enum of the niches.
+    # Use pydantic's error for an enum, as if the names of the niches were an enum.
     raise PydanticKnownError("enum", {"expected": _listed(niches or DEFAULT_NAMES)})
 
 

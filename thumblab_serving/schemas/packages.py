@@ -14,8 +14,8 @@ class PackageOut(FrozenModel):
     thumbnail: str = Field(description="The id of the picture.")
     rank: int | None = Field(
         description=(
-            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null "
-            "if the model cannot rank the picture, or if the skill for packages is not proven."
+            "The rank; 1 is best. Packages with the same title and near-identical pictures share a rank and count as "
+            "one. Null if the model cannot rank the picture, or if the skill for packages is not proven."
         )
     )
     score: float | None = Field(

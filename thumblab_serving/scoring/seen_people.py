@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, because they 
 _UNSAID = "who is seen is not said, because"
 
 _MOST_WAITING = 64
-"""Maximum number of pictures that wait for the search for people. Their pixels are in memory."""
+"""Maximum number of pictures that wait for the search for people. While they wait, their pixels take memory."""
 
 T = TypeVar("T")
 
@@ -160,14 +160,14 @@ class FaceSearch:
 
 
 class Turns:
-    """A thread that searches pictures one after the other, because only one thread at a time may use the networks."""
+    """A thread that searches pictures for people, one by one, because only one thread may use the networks at a time."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "people")
         self._slots = threading.Semaphore(_MOST_WAITING)
 
     def start(self, search: Callable[[], T]) -> Future[T]:
-        """Start a search after the searches that wait already. Raises `LabError` if too many searches wait."""
+        """Add a search to the searches that wait for this thread. Raises `LabError` if too many searches wait."""
         if not self._slots.acquire(blocking=False):
             raise LabError(f"{_MOST_WAITING} pictures wait already")
         try:

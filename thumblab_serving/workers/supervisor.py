@@ -134,7 +134,7 @@ class Supervisor(Multiprocess):
                 new.join()
                 if not self.should_exit.is_set():
                     _log.error(
-                        "The new worker [%s] does not serve, so worker [%s] and the workers after it stay.",
+                        "The new worker [%s] cannot answer requests, so worker [%s] and the next workers are kept.",
                         new.pid,
                         old.pid,
                     )

@@ -42,7 +42,7 @@ anyway. Requests that only read never wait for changes.
 """
 
 CONCURRENT_CROPS = 2
-"""Maximum number of pictures that are cut at the same time. Further requests wait."""
+"""Maximum number of requests that cut faces out of pictures at the same time. Further requests wait."""
 
 _RETRY_S = 5
 _TURN_S = 5.0  # The seconds that a change waits for earlier changes.
