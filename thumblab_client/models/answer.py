@@ -70,7 +70,7 @@ class ThumbnailScore:
     """Whether the picture resembles a picture that the model was trained on. Null if the model cannot tell."""
 
     rank: int | None = None
-    """1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep the order of the request.
+    """The rank; 1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep their order.
     Near-identical candidates share a rank and count as one. Null if the candidate is not ranked.
     """
 
@@ -91,7 +91,7 @@ class ThumbnailScore:
     """
 
     predicted_engagement: Engagement | None = None
-    """The predicted engagement. Null if the model's predictions were not shown to agree with the results of real
+    """The predicted engagement. Null unless it is proven that the model's predictions agree with the results of real
     videos.
     """
 
@@ -117,10 +117,10 @@ class ChannelOut:
 
     channel_id: str
     adapted: bool
-    """If false, the candidates are ranked as for an unseen channel."""
+    """Whether a channel adapter is used. If not, the candidates are ranked as for an unseen channel."""
 
     videos: int
-    """The number of the channel's videos that the channel adapter was fitted to."""
+    """How many of the channel's videos the channel adapter was fitted to."""
 
     reason: str | None
     """Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is wrong.
@@ -130,7 +130,7 @@ class ChannelOut:
     """The release of the added channel adapter. Null if the answer does not use an added adapter."""
 
     title: str | None = None
-    """The title of the channel. Null if the lab does not know it, or cannot look it up."""
+    """The title of the channel. Null if the lab does not know the title or cannot read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +180,11 @@ class ScoreAnswer:
     """The accuracy of the model's ranking. Null if it was not evaluated."""
 
     probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = None
-    """What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five
-    channels. `videos`: views of whole videos, without the part that their titles and contexts explain. For the same
-    difference of scores, these probabilities are never more certain than the probabilities for whole videos.
-    `packages`: views of whole videos. If `question` is `one_title`, `residuals` and `packages` come only from
-    models that an older version of the lab made, and both mean: views of whole videos. Null if there are no win
+    """The data to which the win probabilities were fitted. `experiments`: tests of pictures on at least 50 videos of
+    five channels. `videos`: views of whole videos, without the part that their titles and contexts explain. For the
+    same difference of scores, probabilities from `videos` are never more certain than probabilities from
+    `packages`. `packages`: views of whole videos. Models of an older version of the lab may also have `residuals`
+    or `packages` for the question `one_title`. Both then mean: views of whole videos. Null if there are no win
     probabilities.
     """
 
@@ -215,7 +215,8 @@ class ScoreAnswer:
 
     people: PeopleSeenOut | None = None
     """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names one of the
-    lab's own channels, and its key has the scope `admin`. If only a part is missing, `degraded` says which part.
+    lab's own channels, and its key has the scope `admin`. If only a part of the figures is missing, `degraded` says
+    which part.
     """
 
     other_niches: list["ScoreAnswer"] = field(default_factory=list)

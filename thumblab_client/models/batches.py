@@ -17,7 +17,7 @@ class WebhookOut:
 
     host: str
     state: Literal["waiting", "delivered", "failed"]
-    """After `failed`, there is no further attempt."""
+    """The state of the delivery. After `failed`, there is no further attempt."""
 
     attempts: int
     reason: str | None
@@ -41,7 +41,9 @@ class BatchOut:
     deadline_at: datetime
     finished_at: datetime | None
     expires_at: datetime | None
-    """When the results are deleted. Null until the batch has ended (`THUMBLAB_SERVING_BATCH_KEPT_H`)."""
+    """When the results are deleted: `THUMBLAB_SERVING_BATCH_KEPT_H` hours after the end of the batch. Null until the
+    batch has ended.
+    """
 
     results: str
     """The path of the results. There are results for the items that are done."""

@@ -52,8 +52,8 @@ class ChannelImportOut:
     """Why the import failed, or why nothing is known about its progress."""
 
     needs: Literal["columns", "name", "niche", "encoder", "model"] | None
-    """What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the lab
-    cannot load an encoder. With `model`, the lab has no model, and the model that it trained did not pass its
+    """What is missing. `columns`, `name` or `niche`: this field must be sent with the exports next time. `encoder`:
+    the lab cannot load an encoder. `model`: the lab has no model, and the model that it trained did not pass its
     checks.
     """
 
@@ -84,7 +84,7 @@ class KnownChannelOut:
     """The number of videos to which the adapter is fitted."""
 
     newest: datetime | None
-    """When the newest of these videos was published."""
+    """When the newest video to which the adapter is fitted was published."""
 
     release: str
     in_use: bool

@@ -19,14 +19,14 @@ class FaceClusterOut:
     """
 
     person_id: str | None
-    """The same id if the cluster has a name, otherwise null."""
+    """The same as `cluster_id` if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a user marked this person as the owner of the channel."""
+    """Whether a user marked this person as the owner of a channel."""
 
     faces: int
     pictures: int
@@ -52,14 +52,14 @@ class LabelledClusterOut:
     """
 
     person_id: str | None
-    """The same id if the cluster has a name, otherwise null."""
+    """The same as `cluster_id` if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a user marked this person as the owner of the channel."""
+    """Whether a user marked this person as the owner of a channel."""
 
     faces: int
     pictures: int
@@ -117,7 +117,7 @@ class StoredFaceOut:
 
     face_id: str
     sha256: str
-    """The picture, by the SHA-256 of its file."""
+    """The SHA-256 of the picture's file."""
 
     box: list[float]
     """The left, upper, right and lower edge, as fractions of the picture's width and height."""
@@ -129,23 +129,23 @@ class StoredFaceOut:
     """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     cluster_id: str | None
-    """Null if the face is in no cluster."""
+    """The cluster of the face. Null if the face is in no cluster."""
 
     name: str | None
-    """The name of its cluster, if a person named it."""
+    """The name of the face's cluster, if the cluster has a name."""
 
     pinned: bool
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The similarity of the face to its cluster, as a cosine. Null if a person put the face there."""
+    """The cosine of the face and its cluster. Null if a person put the face into the cluster."""
 
     detected_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterFacesOut:
-    """A cluster with a part of its faces. The best faces come first. `faces` is the number of all its faces."""
+    """A cluster with a part of its faces. The best faces come first. `faces` counts all faces of the cluster."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may also
@@ -153,14 +153,14 @@ class FaceClusterFacesOut:
     """
 
     person_id: str | None
-    """The same id if the cluster has a name, otherwise null."""
+    """The same as `cluster_id` if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a user marked this person as the owner of the channel."""
+    """Whether a user marked this person as the owner of a channel."""
 
     faces: int
     pictures: int
@@ -183,7 +183,7 @@ class NearFaceOut:
 
     face_id: str
     sha256: str
-    """The picture, by the SHA-256 of its file."""
+    """The SHA-256 of the picture's file."""
 
     box: list[float]
     """The left, upper, right and lower edge, as fractions of the picture's width and height."""
@@ -195,16 +195,16 @@ class NearFaceOut:
     """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     cluster_id: str | None
-    """Null if the face is in no cluster."""
+    """The cluster of the face. Null if the face is in no cluster."""
 
     name: str | None
-    """The name of its cluster, if a person named it."""
+    """The name of the face's cluster, if the cluster has a name."""
 
     pinned: bool
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The similarity of the face to its cluster, as a cosine. Null if a person put the face there."""
+    """The cosine of the face and its cluster. Null if a person put the face into the cluster."""
 
     detected_at: datetime
     cosine: float
@@ -230,7 +230,7 @@ class ShownPictureOut:
     """A place where a picture is shown: a video that shows or showed the picture, or a file that a person added."""
 
     video_id: str | None
-    """Null for a picture that a person added."""
+    """The video that shows or showed the picture. Null if a person added the picture."""
 
     title: str | None
     channel_id: str | None
@@ -281,7 +281,7 @@ class FaceChangeOut:
     """How many faces the change concerned."""
 
     reverted: bool
-    """Whether the change is a merge that was undone."""
+    """Whether the change was a merge and has been undone."""
 
     changed_at: datetime
 

@@ -16,8 +16,8 @@ class SubScoreOut:
     """The measured value. It does not depend on the niche."""
 
     niche_percentile: float | None
-    """The percentage of the library's thumbnails that have a lower value. Null if no library is served, if another
-    version of the formulas measured the library, or if the library has too few measured thumbnails.
+    """The percentage of the library's thumbnails that have a lower value. Null if no library is served, if the library
+    was measured with another version of the formulas, or if too few of its thumbnails were measured.
     """
 
     weak: bool
@@ -26,7 +26,7 @@ class SubScoreOut:
     """
 
     reason: str
-    """The finding in the picture that explains the value. It may quote text."""
+    """What was found in the picture and explains the value. The reason may quote text of the picture."""
 
     fix: str | None
     """What to change in the picture. Null if nothing needs to change."""

@@ -67,10 +67,12 @@ class RehearsalOut:
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryOut:
-    """The check that the service makes after each failure: it scores pictures that it draws for itself."""
+    """The check that the service makes after each failure: the service draws pictures and scores them."""
 
     state: Literal["unused", "checking", "fine", "failed"]
-    """If `failed`, the service cannot score good pictures. The service is not ready until a check succeeds."""
+    """The state of the check. `failed`: the service cannot score good pictures, and is not ready until a check
+    succeeds.
+    """
 
     checks: int
     """How many checks were made since the process started."""
@@ -112,8 +114,8 @@ class PredictionsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class KeysOut:
-    """Whether the files of the API keys can be read. If a file cannot be read, the keys from its last successful
-    reading stay valid.
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys that were last read from it
+    stay valid.
     """
 
     state: Literal["fine", "failed"]
@@ -133,7 +135,7 @@ class ScheduleOut:
     """Whether the schedule is turned on in Dagster."""
 
     next_run: datetime | None
-    """When the schedule starts its job next. Null if it is off."""
+    """When the schedule starts its job next. Null if the schedule is off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,7 @@ class SchedulerOut:
     """The schedules of the lab's Dagster. The service also answers without Dagster, with the releases that it has."""
 
     state: Literal["running", "stopped", "unknown"]
-    """If `unknown`, Dagster did not answer, so it is not known whether scheduled runs are started."""
+    """Whether the schedules start their jobs. `unknown`: Dagster did not answer, so this is not known."""
 
     reason: str | None
     """Why the state is not `running`."""
@@ -173,7 +175,7 @@ class SharedCacheOut:
     """The cache that all workers share. If this cache fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"]
-    """If `one_worker`, there is only one worker, so nothing is shared."""
+    """The state of the cache. `one_worker`: there is only one worker, so nothing is shared."""
 
     reason: str | None
     """Why the shared cache cannot be used."""

@@ -28,7 +28,7 @@ class LibraryStateOut:
     """
 
     changed: int | None
-    """How many videos were put in or taken out since the library was built."""
+    """How many videos were added or removed since the library was built."""
 
     encoder: str | None
     """The image encoder of the vectors, by its name in the settings."""
@@ -50,7 +50,7 @@ class ModelStateOut:
     """How many videos the model was trained on. Null if the release is of an old version of the lab."""
 
     channels_adapted: int | None
-    """The number of channels for which the model has an adapter of its own."""
+    """The number of channels whose channel adapter was fitted when the model was trained."""
 
     skills: list[SkillOut]
     """The model's accuracy by question and by kind of channel. An accuracy is above chance if its `low` is above 0.5.
@@ -135,8 +135,8 @@ class NicheOut:
     """When the niche was retired; null while it is collected and served."""
 
     version: int
-    """The number of the niche's present version, counted from 1. Each change raises the number. A request for a change
-    contains the version on which it is based.
+    """The number of the niche's present version, counted from 1. Each change raises the number. A client that changes
+    the niche sends the number of the version that the client has read.
     """
 
     videos: int
@@ -164,7 +164,7 @@ class NearChannelOut:
     """The name of the channel."""
 
     videos: int
-    """How many of its videos were compared."""
+    """How many of the channel's videos were compared."""
 
     similarity: float
     """Cosine of the mean title vectors, -1 to 1."""
@@ -181,9 +181,9 @@ class ProposalOut:
     """Texts that are frequent in the titles of the given channels and videos, and rare in other titles."""
 
     cost: NicheCostOut
-    """The highest possible cost of such a niche's refreshes in a day."""
+    """The highest possible cost of the proposed niche in a day."""
 
     preview: dict[str, int]
-    """For each niche, the number of its stored videos that are from these channels, or that have one of these searches
-    in their title.
+    """For each existing niche, how many of its stored videos are from the proposed channels, or have one of the
+    proposed search texts in their title.
     """

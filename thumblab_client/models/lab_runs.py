@@ -40,7 +40,7 @@ class NicheStats:
     images_encoded: int | None
     titles_encoded: int | None
     num_vectors: int | None
-    """The size of the served index."""
+    """How many vectors of pictures the served index has."""
 
     release: str | None
     """The served release of the index."""
@@ -65,10 +65,10 @@ class ChangedItemsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgressOut:
-    """The progress of a run in its present work."""
+    """How much a run has done of its present work."""
 
     what: str
-    """The work."""
+    """The present work."""
 
     done: int
     total: int
@@ -124,7 +124,7 @@ class RefreshOut:
 
     timestamp: datetime
     index_results: dict[str, bool | None]
-    """Whether the refresh of each niche succeeded; null while it has not ended."""
+    """Whether the refresh of each niche succeeded; null while the refresh has not ended."""
 
     library_stats: dict[str, NicheStats | None]
     """What the run of each niche did to its library. Null while the run has not ended."""
@@ -146,12 +146,12 @@ class RebuildOut:
 
     timestamp: datetime
     results: dict[str, bool | None]
-    """Whether the rebuild of each niche succeeded; null while it has not ended."""
+    """Whether the rebuild of each niche succeeded; null while the rebuild has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsOut:
-    """The answer to a request that changes items. The lists are empty while the run has not ended."""
+    """The answer to a request that adds videos to an index or removes them. The lists are empty until the run ends."""
 
     status: Literal["ok", "partial", "failed", "started", "running"]
     """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
@@ -178,6 +178,6 @@ class ItemsOut:
 
     outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"]
     """`changed`: from now on, answers use the changed index. `unchanged`: every video was skipped. `rebuild_required`:
-    the served index could not take the change, so a rebuild was requested. `failed`: nothing was changed.
-    `pending`: the run has not ended.
+    the served index could not be changed, so a rebuild was requested. `failed`: nothing was changed. `pending`: the
+    run has not ended.
     """

@@ -39,7 +39,7 @@ class SimilarItemOut:
     title: str
     channel: str
     channel_id: str | None
-    """Null if the release is of an older version of the lab."""
+    """The id of the channel. Null if the release is of an older version of the lab."""
 
     niche: str
     similarity: float
@@ -47,7 +47,7 @@ class SimilarItemOut:
 
     similarity_percentile: float | None
     """The percentage of videos that are less similar to the query, among all videos that the filters admit. Null if
-    the number of these videos is not known, or less than 20.
+    the number of these videos is not known or is less than 20.
     """
 
     views: int | None
@@ -55,7 +55,7 @@ class SimilarItemOut:
 
     views_per_hour: float
     outlier_multiple: float | None
-    """Null if the channel has no baseline."""
+    """Views compared with the channel's baseline. Null if the channel has no baseline."""
 
     winner: bool
     """At least 2 times what its channel usually gets, and 10 views an hour; where the channel has no baseline yet,
@@ -153,7 +153,9 @@ class ThumbnailVersionOut:
     """Whether earlier versions were deleted."""
 
     views: int | None
-    """Views between the first and the last observation of this version. Null with fewer than two observations."""
+    """Views of the video between the first and the last observation with this thumbnail. Null if there are fewer than
+    two such observations.
+    """
 
     views_per_hour: float | None
 
@@ -163,11 +165,11 @@ class ClickThroughOut:
     """The true click-through rate, from reports of the channel's owner."""
 
     click_through_rate: float
-    """Fraction of the impressions."""
+    """The fraction of the impressions that were clicked."""
 
     impressions: int
     source: str
-    """`studio`: an export of YouTube Studio. `reach`: the Reporting API."""
+    """Where the figures come from. `studio`: an export of YouTube Studio. `reach`: the Reporting API."""
 
     until: date
     """The last day of the reports."""
@@ -182,7 +184,7 @@ class MeasuredPictureOut:
 
     sub_scores: dict[str, SubScoreOut]
     evidence: EvidenceOut | None
-    """Null if the thumbnail was measured before the lab kept evidence."""
+    """The evidence of the sub-scores. Null if an old version of the lab measured the thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +210,12 @@ class VideoOut:
     language: str | None
     tags: list[str]
     views: int | None
-    """At the latest observation."""
+    """The views at the latest observation."""
 
     observed_at: datetime | None
     views_per_hour: float | None
     outlier_multiple: float | None
-    """Null if the channel has no baseline."""
+    """Views compared with the channel's baseline. Null if the channel has no baseline."""
 
     winner: bool | None
     """At least 2 times what its channel usually gets, and 10 views an hour; where the channel has no baseline yet,
@@ -222,26 +224,26 @@ class VideoOut:
 
     picture_url: str | None
     history: list[ViewsOut]
-    """At most 1,000 observations, the oldest first."""
+    """The observations of the video, at most 1,000, the oldest first."""
 
     views_at_age: dict[str, float]
-    """Interpolated views by the age in hours, such as 24 and 168."""
+    """The estimated views at each age, by the age in hours, such as 24 and 168."""
 
     thumbnails: list[ThumbnailVersionOut]
     """The versions of the thumbnail, the oldest first."""
 
     measured: MeasuredPictureOut | None
-    """Null if the present thumbnail was not measured."""
+    """The sub-scores of the present thumbnail. Null if it was not measured."""
 
     neighbours: list[SimilarItemOut]
     """The eight most similar thumbnails of the niche's library."""
 
     index_release: str | None
-    """The index release of the neighbours."""
+    """The index release in which the neighbours were found."""
 
     click_through: ClickThroughOut | None
-    """Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys with the scope
-    `admin` may see the rate.
+    """The true click-through rate. Only the channel's owner and keys with the scope `admin` may see it. Null if the
+    rate is not known, or if the key may not see it.
     """
 
     degraded: list[str]

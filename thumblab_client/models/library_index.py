@@ -160,11 +160,11 @@ class IndexInfoOut:
     """The fingerprint of the encoder that made the vectors."""
 
     encoder: str | None
-    """The name of this encoder in the settings. Null if the release is of an old version of the lab."""
+    """The name of the encoder in the settings. Null if the release is of an old version of the lab."""
 
     release: str | None
     changed: int
-    """How many videos were put in or taken out since the index was built."""
+    """How many videos were added or removed since the index was built."""
 
     kind: str | None
     """The FAISS factory string."""
@@ -222,7 +222,7 @@ class IndexStatusOut:
 
     release: str | None
     sidecar_meta: SidecarMetaOut | None
-    """The vectors. Null if no index is served."""
+    """The facts about the vectors of the index. Null if no index is served."""
 
     reason: str | None
     """Why no index is served, or why this process refused it."""
@@ -283,7 +283,7 @@ class MapAtlasesOut:
     """The sizes of the pictures, from the smallest to the largest."""
 
     tiles: Tiles | None
-    """Null for a map of fewer than 150,000 videos."""
+    """The tiles of a large map. Null for a map of fewer than 150,000 videos."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,8 @@ class PackageOut:
     """The id of the picture."""
 
     rank: int | None
-    """1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null if the
-    model cannot rank the picture, or if the skill for packages is not proven.
+    """The rank; 1 is best. Packages with the same title and near-identical pictures share a rank and count as one.
+    Null if the model cannot rank the picture, or if the skill for packages is not proven.
     """
 
     score: float | None
@@ -48,22 +48,22 @@ class UnderTitleOut:
 
     title: str
     winner: str | None
-    """The id of the best picture under this title. Null if the model names no winner."""
+    """The id of the best picture with this title. Null if the model names no winner."""
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the model is of this winner, by its skill for pictures under one title."""
+    """How sure the model is of this winner, by its skill for pictures with the same title."""
 
     confidence: float | None
-    """Probability that the winner beats the second-best picture under this title."""
+    """Probability that the winner beats the second-best picture if both have this title."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackagesOut:
     """The packages of a request with several titles.
 
-    The model has one skill and calibration for packages, and another skill and calibration for pictures under one
-    title. `verdict`, `skill` and `grid` use the skill and calibration for packages. `under_titles` uses the skill
-    and calibration for one title.
+    The model has one skill and calibration for packages, and another skill and calibration for pictures with the
+    same title. `verdict`, `skill` and `grid` use the skill and calibration for packages. `under_titles` uses the
+    skill and calibration for pictures with the same title.
     """
 
     best_title: str | None
@@ -81,7 +81,7 @@ class PackagesOut:
     """
 
     confidence: float | None
-    """Probability that the best package beats the second-best package. Null if there is none."""
+    """Probability that the best package beats the second-best package. Null if there is no second-best."""
 
     skill: SkillOut | None
     """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""
@@ -103,5 +103,6 @@ class PackagesOut:
     """
 
     first_title_limits: list[str] = field(default_factory=list)
-    """The sentences of `degraded` that limit only the verdict under the first title, and not the verdict on packages.
+    """The sentences of `degraded` that are about the verdict for the first title only, and not about the verdict on
+    packages.
     """

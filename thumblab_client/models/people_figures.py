@@ -47,7 +47,7 @@ class PeopleStatsOut:
     """How many faces are in no cluster."""
 
     pinned: int
-    """How many faces a person put into their cluster."""
+    """How many faces were put into a cluster by a person, and not by the lab."""
 
     people: int
     """How many named people have at least one face."""
@@ -67,7 +67,7 @@ class PersonPictureOut:
     sha256: str
     face_id: str
     video_id: str | None
-    """Null for a picture that a person added."""
+    """The video that shows or showed the picture. Null if a person added the picture."""
 
     title: str | None
     channel_id: str | None
@@ -105,15 +105,15 @@ class TrainingResultOut:
     """The result of a training. A field is null if the run did not report its value."""
 
     people: int | None
-    """The number of people on whose faces the head was trained."""
+    """The number of people on whose faces the matching head was trained."""
 
     faces: int | None
-    """The number of faces on which the head was trained."""
+    """The number of faces on which the matching head was trained."""
 
     epochs: int | None
     release: str | None
     reason: str | None
-    """Why the head is served, or why not."""
+    """Why the trained head is served, or why it is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +140,13 @@ class GroupedFacesOut:
     """How many faces were left out because of `max_faces`."""
 
     moved: int | None
-    """How many faces moved to another cluster, or are now in no cluster."""
+    """How many faces the run moved to another cluster, or took out of their cluster."""
 
     new: int | None
-    """How many unknown clusters were made."""
+    """How many unknown clusters the run made."""
 
     dropped: int | None
-    """How many unknown clusters were deleted."""
+    """How many unknown clusters the run deleted."""
 
     overruled: int | None
     """How many faces a person moved during the run. These faces stay where the person put them."""
@@ -154,7 +154,7 @@ class GroupedFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleRunOut:
-    """The results of a run about people. A field is null if the run has no such step, or if the step did not succeed."""
+    """The results of a run about people. A field is null if the run has no such step, or if the step failed."""
 
     detected: DetectedFacesOut | None
     trained: TrainingResultOut | None

@@ -29,7 +29,7 @@ class GroupingOut:
     timestamp: datetime
     run_id: str | None
     result: GroupedFacesOut | None
-    """Null until the run has succeeded."""
+    """The report of the grouping. Null until the run has succeeded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class TrainingOut:
     timestamp: datetime
     run_id: str | None
     result: TrainingResultOut | None
-    """Null until the run has succeeded."""
+    """The report of the training. Null until the run has succeeded."""
 
     grouped: GroupedFacesOut | None
     """The report of the grouping after the training."""

@@ -82,7 +82,7 @@ class PersonOnChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleSeenOut:
-    """Who is seen on the pictures of a request. The channel in the request is one of the lab's own channels."""
+    """Who is seen on the pictures of a request. An answer has this part only for the lab's own channels."""
 
     threshold: float
     """The lowest match score with which a face matches a person."""

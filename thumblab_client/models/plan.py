@@ -38,7 +38,7 @@ class AlikeOut:
 @dataclass(frozen=True, kw_only=True)
 class PlanOut:
     """The number of impressions that a test of two candidates needs, the two candidates to test, and candidates that
-    are too alike.
+    are too similar for a test.
     """
 
     click_through_rate: float
@@ -55,7 +55,7 @@ class PlanOut:
     """
 
     lift: float
-    """The smallest relative difference of two rates that the test should find."""
+    """The smallest relative difference of two click-through rates that the test should find."""
 
     power: float
     """The probability that the test finds this difference."""
@@ -73,4 +73,4 @@ class PlanOut:
     """Pairs of candidates that look alike. A test of such a pair would hardly find a difference."""
 
     advice: str | None
-    """What to do instead if `pair` is null."""
+    """What to do instead of a test, if `pair` is null."""

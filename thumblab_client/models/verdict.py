@@ -19,10 +19,11 @@ class SkillOut:
 
     question: Literal["one_video", "one_title", "package"] = "package"
     """`one_video`: which of two pictures of one video won an experiment. This question is used only if there are at
-    least 50 pairs of five channels. `one_title`: which of two pictures is better under one title. The views of each
-    video are compared with the views that its title, length and time predict. The better picture belongs to the
-    video that exceeds this prediction by more. `package`: which of two videos with different titles got more views.
-    This question is used for packages and, in models of old versions of the lab, for pictures under one title.
+    least 50 pairs of five channels. `one_title`: which of two pictures is better if both have the same title. The
+    views of each video are compared with the views that its title, length and time of publication predict. The
+    better picture belongs to the video that exceeds this prediction by more. `package`: which of two videos with
+    different titles got more views. This question is used for packages. In models of old versions of the lab, it is
+    also used for pictures with the same title.
     """
 
     summary: str = ""
