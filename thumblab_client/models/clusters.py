@@ -138,7 +138,7 @@ class StoredFaceOut:
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put the face into the cluster."""
+    """The cosine similarity of the face to its cluster. Null if a person put the face into the cluster."""
 
     detected_at: datetime
 
@@ -204,7 +204,7 @@ class NearFaceOut:
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put the face into the cluster."""
+    """The cosine similarity of the face to its cluster. Null if a person put the face into the cluster."""
 
     detected_at: datetime
     cosine: float

@@ -88,7 +88,7 @@ def _is_fresh(report: ImportReport) -> bool:
 
 
 def _report(stored: StoredImport) -> ImportReport | None:
-    """Return the report of the import. If its file is damaged, return a new report: failed, because of the damage."""
+    """Return the report of the import. If its file is damaged, return a report of a failed import."""
     try:
         return stored.report()
     except LabError as error:

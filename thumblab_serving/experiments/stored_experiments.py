@@ -94,9 +94,7 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
-        except (
-            StoreError
-        ):  # Do not repeat the error: it may name the bucket. Not every owner of a key may know this name.
+        except StoreError:  # Drop the error, because it may name the bucket. Not every owner of a key may know it.
             raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(

@@ -14,7 +14,7 @@ from thumblab_core.keys.named_keys import OWN_KEY, SCOPES, NamedKeys, Scope, dig
 from thumblab_core.settings import Settings
 
 _SETTLED_NS = 1_000_000_000
-"""Age of a key file, in nanoseconds, from which its modification time tells whether the file was written again.
+"""Minimum age of a key file, in nanoseconds, at which its modification time shows whether it was written again.
 
 Some file systems round the modification time. So a younger file is read again at every call.
 """

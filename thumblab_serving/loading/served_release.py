@@ -135,7 +135,7 @@ class ServedRelease(Generic[T]):
         """Begin to load the release that the pointer names, if the pointer has moved. If the release was refused and
         it is time for another try, begin to load it again.
 
-        This call does not wait for the release. After `forget`, only a request makes the service read the release.
+        This call does not wait for the release. After `forget`, only a request reads the release again.
         """
         target = self._pointer()
         is_forgotten = self._forgotten is not None and self._forgotten.release_id == target

@@ -17,9 +17,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""How many more fields than its model a request may have to get an error for each unknown field.
+"""If a request has at most this many fields more than its model, each unknown field gets an error of its own.
 
-A request with even more fields gets a single error.
+With even more fields, the request gets a single error.
 """
 
 _UNKNOWN_FIELD = "unknown_field"

@@ -17,7 +17,8 @@ early too, the wait doubles.
 """
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
-"""Minimum number of seconds that a worker may take to start. On a busy machine, its imports alone may take a minute."""
+"""Minimum number of seconds that a new worker gets for its first answer. On a busy machine, the imports of a worker may
+take a minute."""
 _END_S = 30.0
 """Seconds between the signal to end and the moment at which a worker that still runs is killed.
 

@@ -85,7 +85,7 @@ class StoredFaceOut(StrictModel):
     name: str | None = Field(description="The name of the face's cluster, if the cluster has a name.")
     pinned: bool = Field(description="Whether a person put the face into its cluster.")
     similarity: float | None = Field(
-        description="The cosine of the face and its cluster. Null if a person put the face into the cluster."
+        description="The cosine similarity of the face to its cluster. Null if a person put the face into the cluster."
     )
     detected_at: datetime
 
