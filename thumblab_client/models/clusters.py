@@ -264,7 +264,7 @@ class FaceChangeOut:
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
     cluster_id: str | None
-    """The changed cluster."""
+    """The id of the changed cluster."""
 
     other_id: str | None
     """The cluster that was merged into the changed cluster, or split off from it."""

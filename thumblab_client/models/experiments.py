@@ -40,7 +40,7 @@ class ExperimentOut:
     """The number of the winning variant, counted from 1."""
 
     tested: Literal["pictures", "titles", "pictures and titles"]
-    """What the variants differ in."""
+    """In what the variants differ."""
 
     note: str | None
     """How the shares of watch time contradict the outcome; null if they do not."""
@@ -68,7 +68,7 @@ class StoredExperimentOut:
     """The number of the winning variant, counted from 1."""
 
     tested: Literal["pictures", "titles", "pictures and titles"]
-    """What the variants differ in."""
+    """In what the variants differ."""
 
     note: str | None
     """How the shares of watch time contradict the outcome; null if they do not."""

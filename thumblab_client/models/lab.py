@@ -88,13 +88,13 @@ class NicheCostOut:
     """The maximum cost of refreshing the niche in one day, and the daily quota of the whole lab."""
 
     searches: int
-    """Calls of YouTube's search."""
+    """How many calls of YouTube's search the refreshes need."""
 
     quota_searches: int
     """Calls of YouTube's search that the lab may make in a day."""
 
     units: int
-    """Quota units of all calls that are not searches."""
+    """How many quota units all other calls need."""
 
     quota_units: int
     """Quota units that the lab may spend in a day."""
@@ -167,7 +167,7 @@ class NearChannelOut:
     """How many of the channel's videos were compared."""
 
     similarity: float
-    """Cosine of the mean title vectors, -1 to 1."""
+    """Cosine of two mean title vectors, -1 to 1: of this channel, and of the given channels and videos."""
 
 
 @dataclass(frozen=True, kw_only=True)

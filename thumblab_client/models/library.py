@@ -67,7 +67,7 @@ class SimilarItemOut:
     """Days since the day of publication."""
 
     picture_url: str | None
-    """Where YouTube shows the thumbnail."""
+    """The URL of the thumbnail on YouTube."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class SearchedLibraryOut:
     """The index release, which `/v1/score` also uses. Null if the niche has no index."""
 
     source: Literal["faiss", "pgvector"]
-    """Where the similarities were computed."""
+    """Where the similarities were computed: in the FAISS index, or in the database."""
 
     videos: int | None
     """How many videos the filters admit. Null if they were not counted."""
@@ -107,7 +107,7 @@ class SimilarQueryOut:
     """The fingerprint of the encoder that made the compared vectors."""
 
     dimension: int
-    """The length of the vectors of this encoder."""
+    """The length of the compared vectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class ThumbnailVersionOut:
     """Whether the video has this thumbnail now."""
 
     earlier_deleted: bool
-    """Whether earlier versions were deleted."""
+    """Whether earlier versions of the thumbnail were deleted."""
 
     views: int | None
     """Views of the video between the first and the last observation with this thumbnail. Null if there are fewer than
@@ -180,7 +180,7 @@ class MeasuredPictureOut:
     """The stored sub-scores of the present thumbnail, with their evidence."""
 
     version: str
-    """The version of the formulas."""
+    """The version of the formulas that computed the sub-scores."""
 
     sub_scores: dict[str, SubScoreOut]
     evidence: EvidenceOut | None

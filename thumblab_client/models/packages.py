@@ -81,7 +81,7 @@ class PackagesOut:
     """
 
     confidence: float | None
-    """Probability that the best package beats the second-best package. Null if there is no second-best."""
+    """Probability that the best package beats the second-best package. Null if there is no second-best package."""
 
     skill: SkillOut | None
     """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""

@@ -20,7 +20,7 @@ from thumblab_serving.keys.rate_limits import RateLimits
 _header = APIKeyHeader(
     name="X-API-Key", auto_error=False, description="The key that `thumblab key` or `thumblab key add` prints."
 )
-_bearer = HTTPBearer(auto_error=False, description="The same key.")
+_bearer = HTTPBearer(auto_error=False, description="The same key, as a bearer token.")
 
 
 def require(scope: Scope, account: str = "") -> Callable[..., None]:

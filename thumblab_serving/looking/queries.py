@@ -93,7 +93,7 @@ def _of_video(video_id: str, libraries: Libraries, scorer: Scorer) -> Query:
     if found is None:
         raise UnknownVideoError("the lab does not know this video; search by its picture instead")
     if found.vector is None:
-        reason = f"the lab has no vector of its present thumbnail by {encoder}; search by its picture instead"
+        reason = f"the lab has no vector of the video's thumbnail by {encoder}; search by its picture instead"
         raise BadQueryError("video_id", reason)
     return Query("video", found.vector, encoder, encoder)
 

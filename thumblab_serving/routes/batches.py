@@ -48,7 +48,7 @@ T = TypeVar("T")
     dependencies=[Depends(require_key)],
     responses={
         202: {
-            "description": "The batch is stored. `Location` leads to it.",
+            "description": "The batch is stored. `Location` has its path.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the batch."}},
         },
         **error_responses(401, 408, 409, 413, 415, 422, 503),

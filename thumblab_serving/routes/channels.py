@@ -39,7 +39,7 @@ T = TypeVar("T")
     response_model=ChannelImportOut,
     responses={
         202: {
-            "description": "The exports are stored, and the job `add_channel` was started. `Location` leads to its report.",
+            "description": "The exports are stored, and the job `add_channel` was started. See `Location` for its report.",
             "headers": {"Location": {"schema": {"type": "string"}, "description": "The path of the report."}},
         },
         **error_responses(400, 401, 408, 413, 415, 422, 503),

@@ -49,7 +49,7 @@ T = TypeVar("T")
     dependencies=[Depends(require_key)],
     responses={
         200: {
-            "description": "The same channel, video and first day were stored before. `state` says if facts changed."
+            "description": "The same channel, video and first day were stored before. `state` says whether facts changed."
         },
         201: {"description": "The experiment is new.", "model": StoredExperimentOut},
         **error_responses(400, 401, 408, 413, 415, 422, 503),

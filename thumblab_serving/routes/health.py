@@ -50,7 +50,7 @@ async def health(request: Request) -> HealthOut:
     return await _state(request)
 
 
-@router.get("/ready", summary="Able to answer", responses=error_responses(503))
+@router.get("/ready", summary="Whether the service can answer requests", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
     """Answer with the status 200 when the service can score. Until then, answer with a 503 problem that says what is
     missing.

@@ -71,7 +71,12 @@ async def pictures(request: Request) -> LibraryPicturesOut:
         200: {
             "description": "A JPEG of 480x270 pixels.",
             "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
-            "headers": {"Cache-Control": {"schema": {"type": "string"}, "description": "How long it may be kept."}},
+            "headers": {
+                "Cache-Control": {
+                    "schema": {"type": "string"},
+                    "description": "How long a browser may keep the picture.",
+                }
+            },
         },
         **error_responses(401, 404, 503),
     },
@@ -92,6 +97,6 @@ async def version(request: Request) -> Response:
         except StoreError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", NO_STORE) from None
     if picture is None:
-        detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists those that it had"
+        detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists the video's thumbnails"
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-picture", detail)
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": _KEPT})

@@ -62,7 +62,7 @@ def _file(media_type: str, description: str, *errors: int) -> dict[int | str, An
     headers = {name: {"schema": {"type": "string"}, "description": text} for name, text in names.items()}
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     answer = {"description": description, "content": content, "headers": headers}
-    unchanged = {"description": "The file still has this ETag."}
+    unchanged = {"description": "The file still has the ETag that the request names."}
     return {200: answer, 304: unchanged, **error_responses(*errors)}
 
 

@@ -46,8 +46,8 @@ _log = logging.getLogger("thumblab_serving")
 _PATH = "/api/v1/niches"
 _NAME: dict[str, Any] = {"parameters": [path_documentation("name", "The name of the niche.", pattern=NICHE_PATTERN)]}
 _ADDED: dict[int | str, dict[str, Any]] = {
-    200: {"model": NicheOut, "description": "The niche of a dry run. Nothing was stored."},
-    201: {"description": "The niche, as it was stored."},
+    200: {"model": NicheOut, "description": "The niche that would be stored without `dry_run`."},
+    201: {"description": "The stored niche."},
 }
 _CHANGED: dict[int | str, dict[str, Any]] = {200: {"description": "The niche after the change."}}
 

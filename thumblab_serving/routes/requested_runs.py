@@ -33,7 +33,7 @@ def documented(
     return {
         "response_model": answer,
         "responses": {
-            200: {"description": "Every run has ended. `status` says how."},
+            200: {"description": "Every run has ended. `status` says whether the runs succeeded."},
             202: {"description": "Runs were started, and have not all ended.", "model": answer},
             **error_responses(401, 408, 413, 415, 422, 503),
         },

@@ -164,7 +164,7 @@ class ExperimentOut(StrictModel):
     ended_on: date | None
     outcome: Outcome
     winner: int | None = Field(description="The number of the winning variant, counted from 1.")
-    tested: Literal["pictures", "titles", "pictures and titles"] = Field(description="What the variants differ in.")
+    tested: Literal["pictures", "titles", "pictures and titles"] = Field(description="In what the variants differ.")
     note: str | None = Field(description="How the shares of watch time contradict the outcome; null if they do not.")
     changed_at: datetime = Field(description="When the lab stored or last changed the experiment.")
     variants: list[VariantOut]

@@ -157,9 +157,9 @@ class NicheChange(NicheSources):
 class NicheCostOut(StrictModel):
     """The maximum cost of refreshing the niche in one day, and the daily quota of the whole lab."""
 
-    searches: int = Field(description="Calls of YouTube's search.")
+    searches: int = Field(description="How many calls of YouTube's search the refreshes need.")
     quota_searches: int = Field(description="Calls of YouTube's search that the lab may make in a day.")
-    units: int = Field(description="Quota units of all calls that are not searches.")
+    units: int = Field(description="How many quota units all other calls need.")
     quota_units: int = Field(description="Quota units that the lab may spend in a day.")
     first_units: int = Field(description="Quota units of the first refresh, which also fetches the given channels.")
 
@@ -218,7 +218,9 @@ class NearChannelOut(StrictModel):
     channel_id: str = Field(description="The id that YouTube gave to the channel, or the id of an imported channel.")
     title: str = Field(description="The name of the channel.")
     videos: int = Field(description="How many of the channel's videos were compared.")
-    similarity: float = Field(description="Cosine of the mean title vectors, -1 to 1.")
+    similarity: float = Field(
+        description="Cosine of two mean title vectors, -1 to 1: of this channel, and of the given channels and videos."
+    )
 
 
 class ProposalOut(StrictModel):

@@ -87,7 +87,7 @@ class SimilarItemOut(StrictModel):
     winner: bool = Field(description=WINNER_RULE)
     published_on: date | None
     age_days: int | None = Field(description="Days since the day of publication.")
-    picture_url: str | None = Field(description="Where YouTube shows the thumbnail.")
+    picture_url: str | None = Field(description="The URL of the thumbnail on YouTube.")
 
 
 class SearchedLibraryOut(StrictModel):
@@ -97,7 +97,9 @@ class SearchedLibraryOut(StrictModel):
     release: str | None = Field(
         description="The index release, which `/v1/score` also uses. Null if the niche has no index."
     )
-    source: Literal["faiss", "pgvector"] = Field(description="Where the similarities were computed.")
+    source: Literal["faiss", "pgvector"] = Field(
+        description="Where the similarities were computed: in the FAISS index, or in the database."
+    )
     videos: int | None = Field(description="How many videos the filters admit. Null if they were not counted.")
     recall: float | None = Field(
         description=(
@@ -123,7 +125,7 @@ class SimilarQueryOut(StrictModel):
         description="What the query was compared with: the pictures of the library, or the titles of its videos."
     )
     encoder: str = Field(description="The fingerprint of the encoder that made the compared vectors.")
-    dimension: int = Field(ge=1, description="The length of the vectors of this encoder.")
+    dimension: int = Field(ge=1, description="The length of the compared vectors.")
 
 
 class SimilarOut(StrictModel):
@@ -161,7 +163,7 @@ class ThumbnailVersionOut(StrictModel):
     first_seen: datetime
     last_seen: datetime
     current: bool = Field(description="Whether the video has this thumbnail now.")
-    earlier_deleted: bool = Field(description="Whether earlier versions were deleted.")
+    earlier_deleted: bool = Field(description="Whether earlier versions of the thumbnail were deleted.")
     views: int | None = Field(
         description="Views of the video between the first and the last observation with this thumbnail. Null if there "
         "are fewer than two such observations."
@@ -183,7 +185,7 @@ class ClickThroughOut(StrictModel):
 class MeasuredPictureOut(StrictModel):
     """The stored sub-scores of the present thumbnail, with their evidence."""
 
-    version: str = Field(description="The version of the formulas.")
+    version: str = Field(description="The version of the formulas that computed the sub-scores.")
     sub_scores: dict[str, SubScoreOut]
     evidence: EvidenceOut | None = Field(
         description="The evidence of the sub-scores. Null if an old version of the lab measured the thumbnail."

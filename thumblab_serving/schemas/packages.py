@@ -81,7 +81,9 @@ class PackagesOut(FrozenModel):
     confidence: float | None = Field(
         ge=0,
         le=1,
-        description="Probability that the best package beats the second-best package. Null if there is no second-best.",
+        description=(
+            "Probability that the best package beats the second-best package. Null if there is no second-best package."
+        ),
     )
     skill: SkillOut | None = Field(
         description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."

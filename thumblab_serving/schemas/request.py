@@ -75,7 +75,10 @@ class ScoreForm(StrictModel):
         examples=["I tested every phone under $200"],
     )
     category: Niche = Field(
-        default="tech", validate_default=True, description="The niche to compare with.", examples=["tech"]
+        default="tech",
+        validate_default=True,
+        description="The niche with whose library the thumbnails are compared.",
+        examples=["tech"],
     )
     channel_id: ChannelName | None = Field(
         default=None,

@@ -167,7 +167,7 @@ async def changes(request: Request) -> FaceChangesOut:
     return FaceChangesOut(changes=[shown_change(change) for change in listed])
 
 
-@router.post(f"{PREFIX}/undo", summary="Take the latest change back", **changing(FaceChangeOut, UndoRequest))
+@router.post(f"{PREFIX}/undo", summary="Undo the latest change", **changing(FaceChangeOut, UndoRequest))
 async def undo(request: Request) -> FaceChangeOut:
     """The answer is the change that was undone. Deleted faces and people do not come back."""
     body = await body_of(request, UndoRequest)

@@ -145,7 +145,7 @@ class FaceChangeOut(StrictModel):
 
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
-    cluster_id: str | None = Field(description="The changed cluster.")
+    cluster_id: str | None = Field(description="The id of the changed cluster.")
     other_id: str | None = Field(
         description="The cluster that was merged into the changed cluster, or split off from it."
     )

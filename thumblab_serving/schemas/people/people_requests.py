@@ -124,7 +124,7 @@ class TrainFacesRequest(_Queued):
     """How to train the matching head. A field that is left out has the value of the lab's settings, or the default."""
 
     epochs: Annotated[int, Strict(), Field(ge=1, le=1_000), AS_WHOLE] | None = Field(
-        default=None, description="The most epochs.", examples=[20]
+        default=None, description="The maximum number of epochs of the training.", examples=[20]
     )
     margin: Annotated[Number, Field(gt=0, le=2)] | None = Field(
         default=None, description="The margin of the triplet loss.", examples=[0.2]
