@@ -78,7 +78,7 @@ def modules(document: dict[str, Any]) -> dict[str, str]:
     if homeless:
         raise ValueError(f"these models of answers are not in thumblab_serving.schemas: {', '.join(homeless)}")
     texts = {
-        "__init__": '"""The answers of the service as dataclasses. They have the names of the OpenAPI document."""\n'
+        "__init__": '"""The answers of the service as dataclasses. They have the names of the schemas in OpenAPI."""\n'
     }
     for module in dict.fromkeys(home.values()):
         own = [name for name in home if home[name] == module]

@@ -50,7 +50,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
 
 
 async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Wait until this worker is ready, or until no other worker is ready.
+    """Wait until this worker is ready. Stop waiting earlier if no other worker is ready.
 
     A worker that replaces a dead worker accepts no connections before it can answer. Meanwhile, the other workers
     accept the connections.

@@ -1,1 +1,1 @@
-"""The answers of the service as dataclasses. They have the names of the OpenAPI document."""
+"""The answers of the service as dataclasses. They have the names of the schemas in OpenAPI."""

@@ -80,8 +80,8 @@ def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
         elif encoder is not None and (refusal is not None or niche is not None or not has_index):
             found.append(Library(asked, None, encoder, refusal or f"no index of {asked} is served"))
     if not found:
-        what = "no index" if niche is None else f"no index of {niche}"
+        what = "index" if niche is None else f"index of {niche}"
         raise NotReadyError(
-            f"{what} is served yet, and without a served model the encoder is not known; run `thumblab refresh`"
+            f"no {what} is served yet, and without a served model the encoder is not known; run `thumblab refresh`"
         )
     return Libraries(found, encoder, (model, resolved))

@@ -96,7 +96,7 @@ class StoredPeople:
         return self.database.read(lambda connection: faces_in_none(connection, limit, offset))
 
     def face(self, face_id: str) -> Face:
-        """Return a face."""
+        """Return the face with this id. Raises `UnknownFaceError` if the lab has no such face."""
         from thumblab_core.people.reading import read_face
 
         return self.database.read(lambda connection: read_face(connection, face_id))

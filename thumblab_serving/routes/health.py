@@ -221,7 +221,7 @@ def _not_ready_reason(state: HealthOut) -> str:
     if state.model.release is None:
         return NO_MODEL
     if any(index.release for index in state.indices.values()):
-        return state.canary.reason or state.rehearsal.reason or "the first answer is being rehearsed"
+        return state.canary.reason or state.rehearsal.reason or "the service is still making a first answer for itself"
     return (
         "no index is served yet; `thumblab refresh` builds the indices from what the lab holds, or run "
         "refresh_library in Dagster (`thumblab up`)"
