@@ -151,7 +151,7 @@ def _clicks(rows: VideoRows) -> ClickThroughOut | None:
 
 
 def _without_evidence(row: Any, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
-    reason = "it was measured before the lab kept what it saw in a picture"
+    reason = "an older version of the lab measured the picture, and kept no evidence"
     return {
         name: SubScoreOut(
             value=row[name],

@@ -78,7 +78,7 @@ async def _change_items(request: Request, response: Response, take_out: bool) ->
     if outcome == "unchanged":
         common["message"] = "Nothing was changed; `skipped` gives the reason for each video"
     elif outcome == "rebuild_required":
-        common["message"] = "The served index cannot take the change; a rebuild was requested"
+        common["message"] = "The served index could not be changed, so a rebuild was requested"
     elif outcome == "changed":
         verb = "taken out" if take_out else "put in"
         count = len(changed.taken_out if take_out else changed.put_in)

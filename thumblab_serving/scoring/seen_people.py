@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, because they 
     from thumblab_core.recognition.appearances import Appearance
     from thumblab_core.recognition.known_people import KnownPeople, Match
 
-_UNSAID = "who is seen is not said, because"
+_UNSAID = "the answer does not say who is seen, because"
 
 _MOST_WAITING = 64
 """Maximum number of pictures that wait for the search for people. While they wait, their pixels take memory."""

@@ -135,7 +135,7 @@ class Supervisor(Multiprocess):
                 new.join()
                 if not self.should_exit.is_set():
                     _log.error(
-                        "The new worker [%s] cannot answer requests, so worker [%s] and the next workers are kept.",
+                        "The new worker [%s] cannot answer requests, so worker [%s] and all later workers are kept.",
                         new.pid,
                         old.pid,
                     )
@@ -145,7 +145,7 @@ class Supervisor(Multiprocess):
 
     def handle_ttin(self) -> None:
         """Add a worker."""
-        new = self._started("are not more")
+        new = self._started("stay as many as before")
         if new is not None:
             self.processes.append(new)
 

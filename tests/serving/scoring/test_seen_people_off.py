@@ -74,5 +74,5 @@ def test_one_sentence_says_why_nobody_is_looked_for(
     reasons: Callable[..., list[str]], asked: dict[str, Any], reason: str
 ) -> None:
     (sentence,) = reasons(**asked)
-    assert sentence.startswith("who is seen is not said, because ")
+    assert sentence.startswith("the answer does not say who is seen, because ")
     assert reason in sentence
