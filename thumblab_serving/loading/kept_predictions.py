@@ -40,7 +40,7 @@ _CONNECT_S = 2
 _CLOSING_S = 5.0
 """Seconds that the service waits, when it stops, for the last predictions to be written."""
 
-_FULL = f"{_QUEUED:,} predictions wait, because requests come faster than predictions can be written"
+_FULL = f"requests come faster than predictions can be written: {_QUEUED:,} predictions wait, and more are lost"
 
 _log = logging.getLogger("thumblab_serving")
 
