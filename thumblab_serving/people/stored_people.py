@@ -231,7 +231,7 @@ class StoredPeople:
         return self._change(lambda connection: not_this_person(connection, face_id, cluster_id))
 
     def undo(self, change_id: int | None) -> Change:
-        """Take back the latest change.
+        """Undo the latest change.
 
         Raises `FaceConflictError` if the latest change does not have the number `change_id`. Also raises this error if
         some faces of the change could not be moved back. In this case, all other faces were moved back, and the change

@@ -81,7 +81,7 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
 
 @router.get(
     "/v1/channels/runs",
-    summary="The imports of this key",
+    summary="List the imports that this API key requested",
     response_model=ChannelImportsOut,
     responses=error_responses(401),
 )
