@@ -26,7 +26,7 @@ def clock(examined: Examined) -> Iterator[Finding]:
         yield error("the time zone Australia/Hobart is unknown, so no schedule runs", "pip install tzdata")
     ahead = [release for release in served_releases(examined) if _made(release) - now.timestamp() > _ERROR_S]
     behind = None
-    # The embedded database server uses the clock of this machine, so only an external database is compared.
+    # The embedded database server uses the clock of this machine. Only an external database has a clock to compare.
     if examined.settings.database_url is not None:
         behind = _seconds_behind_database(examined)
     if behind is not None and abs(behind) >= _WARNING_S:

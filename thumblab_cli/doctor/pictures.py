@@ -48,7 +48,7 @@ def pictures(examined: Examined) -> Iterator[Finding]:
     if unread:
         yield warning(
             f"{len(unread)} of {len(names)} sampled pictures in {images} cannot be read: {unread[0]}",
-            f"restore them from a backup, or let YouTube send them again: {examined.command('up')}",
+            f"restore the pictures from a backup, or let YouTube send them again: {examined.command('up')}",
         )
     else:
         yield fine(f"{len(names)} sampled pictures in {images}, all undamaged")

@@ -1,4 +1,4 @@
-"""Check the proxies that the environment variables set."""
+"""Check the proxies that are set in environment variables, such as `https_proxy`."""
 
 import socket
 from collections.abc import Iterator, Mapping

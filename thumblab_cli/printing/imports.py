@@ -62,7 +62,7 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
     if with_ctr:
         lines.append(
             f"{imported.learnable} videos of the lab have a click-through rate for training; the next training learns "
-            f"these rates if there are at least {LEAST_FOR_CTR}"
+            f"these rates if there are at least {LEAST_FOR_CTR} such videos"
         )
     for line in lines:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

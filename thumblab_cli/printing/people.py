@@ -1,4 +1,4 @@
-"""Print the results of the steps of `thumblab people`, and clusters, faces and changes."""
+"""Print what `thumblab people` shows: the results of its steps, the clusters, the faces and the changes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

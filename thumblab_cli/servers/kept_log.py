@@ -1,6 +1,4 @@
-"""The log of one start of a server: a pipe to which the server prints, and a process that writes the printed text to a
-file.
-"""
+"""Keep the log of a running server. The server prints to a pipe, and a process writes the printed text to a file."""
 
 import os
 import subprocess
@@ -58,7 +56,7 @@ class KeptLog:
             self._keeper.wait(seconds)
 
     def close(self, seconds: float) -> None:
-        """Wait as `wait` does, and then end the process that writes the log."""
+        """Wait at most `seconds` until all output is in the log. Then end the process that writes the log."""
         self.wait(seconds)
         self._keeper.kill()
         self._keeper.wait()

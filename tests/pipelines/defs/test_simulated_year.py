@@ -152,7 +152,6 @@ def test_after_the_clock_was_ahead_and_is_set_back_every_niche_is_refreshed_each
     day, ahead = date(2026, 11, 20), date(2026, 12, 20)
     scheduler.simulate(at(day, 1), at(day, 12))
     scheduler.look(at(ahead, 12), {})
-    # `thumblab up` restarts the daemon when the clock is set back. The restarted daemon has no state from before in its
-    # memory.
+    # `thumblab up` restarts the daemon when the clock is set back. The new daemon's memory is empty.
     runs = scheduler.simulate(at(day, 13), at(day + timedelta(days=2), 12))
     assert refreshes(runs) == once_each(day, day + timedelta(days=2)) + once_each(ahead, ahead)

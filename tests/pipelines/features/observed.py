@@ -1,4 +1,4 @@
-"""A lab whose videos and observations a test writes into the database. The videos are not collected from the emulator."""
+"""A lab whose videos and observations are not collected from the emulator. A test writes them into the database."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

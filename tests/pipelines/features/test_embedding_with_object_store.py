@@ -77,7 +77,7 @@ def test_pictures_in_an_object_store_are_encoded_and_measured_and_one_that_fails
 def test_while_the_image_store_is_away_embedding_and_measuring_stop_with_its_name(
     stored: Lab, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored.images, "_outage", Outage(most=2))  # 2 failures are an outage.
+    monkeypatch.setattr(stored.images, "_outage", Outage(most=2))  # Two failed requests in a row are an outage.
     server.process.kill()
     server.process.wait()
     for work in (embed.embed, sub_scores.measure_features):

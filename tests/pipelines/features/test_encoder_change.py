@@ -110,8 +110,8 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each index release names an encoder, which must encode the queries of a search in this release. The vectors of
-    # this encoder have as many numbers as the vectors in the index.
+    # The info of an index release contains the name of an encoder. This encoder must encode the queries of a search in
+    # this release, so its vectors have as many numbers as the vectors in the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)

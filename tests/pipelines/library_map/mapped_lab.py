@@ -18,7 +18,7 @@ NICHES = ("tech", "beauty")
 def plant_libraries(lab: Lab, drawn: Callable[..., bytes], seed: int = 0) -> None:
     """Store `VIDEOS` videos of two niches, with their pictures and sub-scores.
 
-    Each video has its own picture. The vectors of the pictures are around random centres.
+    Each video has its own picture. The vectors of the pictures form clusters with random centres.
     """
     encoder = BuiltinEncoder()
     fill(lab.engine, clustered(VIDEOS, encoder.dimension, seed), encoder.fingerprint, NICHES)

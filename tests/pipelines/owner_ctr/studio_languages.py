@@ -1,4 +1,4 @@
-"""Write a table as YouTube Studio writes it in each of its languages, for tests."""
+"""Write test tables in the form that YouTube Studio gives its exports in each of its languages."""
 
 import csv
 import io

@@ -73,7 +73,7 @@ class FullLab:
             return connection.execute(query).scalars().first() or ""
 
     def retain_day(self, lab: Lab | None = None) -> Retained:
-        """Do the whole work of a day: the retention of the niche, and then the clean-up of the lab."""
+        """Do the deletions of one day: the retention of the niche, and then the clean-up of the lab."""
         retained = retain(lab or self.lab, NICHE)
         clean_lab(lab or self.lab)
         return retained

@@ -75,8 +75,9 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
     """Count the videos that are used in one training step.
 
-    A block consists of pairs that share videos. If a step has blocks, it uses few videos, and these are of several
-    channels. The rows of the videos are shuffled, so neighbouring rows are usually of different channels.
+    A block consists of pairs that share videos. A step of blocks uses fewer videos than a step of single pairs. These
+    videos are of several channels. The rows of all videos are shuffled, so neighbouring rows are usually of different
+    channels.
     """
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))

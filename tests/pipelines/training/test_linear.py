@@ -50,9 +50,9 @@ def planted(
 ) -> Planted:
     """Draw `videos` videos for each of eight channels.
 
-    `confounding` is the correlation between the title's first input and the picture's second input. The picture's
-    second input has no effect on the views. `by_title` is the effect of the title's first input. In these data, the
-    context of a video is its title. `noise` is the standard deviation of the noise in the target.
+    A picture and a title have 20 numbers each. `confounding` is the correlation between the title's first number and
+    the picture's second number, which has no effect on the views. `by_title` is the effect of the title's first number.
+    In these data, the context of a video is its title. `noise` is the standard deviation of the noise in the target.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos

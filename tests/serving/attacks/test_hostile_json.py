@@ -11,7 +11,7 @@ pytestmark = pytest.mark.heavy
 
 START, END = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
 
-# Each value is a function that makes a body, so that a huge body is in memory only during its test.
+# Each value is a function that makes the body of a request, so that a huge body is in memory only during its test.
 HOSTILE = {
     "9 MiB of unknown keys": lambda: START + b"".join(b',"k%d":0' % n for n in range(900_000)) + END,
     "as many unknown keys as are parsed": lambda: START + b"".join(b',"k%d":0' % n for n in range(33_000)) + END,

@@ -20,7 +20,7 @@ from thumblab_core.monitoring.watch_state import CheckState, Delivery, Message, 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RULES, DASHBOARD = DEPLOY / "prometheus" / "rules.yml", DEPLOY / "grafana" / "thumbnail-lab.json"
 LOOKED_AGAIN_S = 0.6
-"""Number of seconds within which the service has read the file of the niches again."""
+"""After this number of seconds, the service has read a changed `niches.json` again."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 

@@ -168,8 +168,9 @@ def library(
     migrated_database: Callable[[], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
-    """A service like `looked` with two maps. The map of all niches has only half of the videos that the map of tech
-    has.
+    """A service like `looked`, with two published maps.
+
+    The map of all niches contains only half of the videos that the map of the niche tech contains.
 
     All tests of the page `/library` share the service. A test may publish a map for another niche.
     """

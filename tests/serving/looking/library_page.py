@@ -139,7 +139,7 @@ def search(page, text, where="titles"):
 
 
 def found(page):
-    """Return the titles of the videos that the search found, in their order."""
+    """Return the titles of the videos that the search found, in the order in which the page shows the videos."""
     return page.texts("#found-list .video-title")
 
 

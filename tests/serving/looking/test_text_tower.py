@@ -1,4 +1,7 @@
-"""Test a search by text with an image encoder that has a text tower, and libraries of several encoders."""
+"""Test searches by text with an image encoder that has a text tower.
+
+Test also a service whose libraries have vectors of different encoders.
+"""
 
 from typing import Any
 

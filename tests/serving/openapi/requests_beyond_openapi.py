@@ -119,7 +119,10 @@ def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def similar_request(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the query a vector, a text or a picture that the tested service can use, and put the days in order."""
+    """Give the query a vector, a text or a picture that the tested service can use.
+
+    Swap the first and the last day of publication if they are in the wrong order.
+    """
     repaired = in_order(body)
     if body.get("vector") is not None:
         repaired["vector"] = [1.0, *[0.0] * (DIMENSION - 1)]
@@ -136,7 +139,7 @@ def similar_request(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def similar_form(body: dict[str, Any]) -> dict[str, Any]:
-    """Send a picture that can be read, and put the days in order."""
+    """Send a picture that can be read. Swap the first and the last day if they are in the wrong order."""
     return niches_known(in_order(body)) | {"picture": PICTURES[0]}
 
 
@@ -239,7 +242,10 @@ def experiment(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def day_of(text: str | None) -> date | None:
-    """Return the day. Return None if the text is empty, if YouTube did not exist yet, or if the day is not over."""
+    """Return the day that `text` gives. Return None if the text is empty, or if the service refuses the day.
+
+    It refuses a day before YouTube existed, and a day that is not over.
+    """
     if not text:
         return None
     day = date.fromisoformat(text)

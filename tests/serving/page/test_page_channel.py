@@ -78,7 +78,7 @@ def test_the_page_shows_progress_and_results_and_one_click_compares_for_the_chan
 
 @pytest.fixture
 def known(service):
-    """The ids of two channels that the lab has learnt."""
+    """The ids of two channels that have adapters."""
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
     niches = {"UCnews": "news", "UColder": None}
     for name, niche in niches.items():

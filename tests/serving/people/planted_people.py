@@ -49,7 +49,7 @@ class GivenFace:
 
 
 def box(place: int) -> tuple[float, float, float, float]:
-    """Return one of three places of a picture. The places do not overlap."""
+    """Return the box of face 0, 1 or 2 in a picture. The three boxes do not overlap."""
     return (0.1 + 0.3 * place, 0.3, 0.3 + 0.3 * place, 0.7)
 
 

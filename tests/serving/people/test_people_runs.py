@@ -29,7 +29,7 @@ def running(
 
 @pytest.fixture
 def dagster(running: tuple[FakeDagster, httpx.Client]) -> FakeDagster:
-    """A fake Dagster without started runs. Its runs succeed and report nothing."""
+    """A fake Dagster that has not started a run yet. Each run that it starts succeeds and reports nothing."""
     fake = running[0]
     fake.status, fake.job, fake.materialized, fake.launched, fake.log = "SUCCESS", "a_job", {}, [], []
     return fake

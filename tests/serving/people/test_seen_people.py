@@ -305,7 +305,7 @@ def test_the_answer_agrees_with_what_the_pipeline_does_with_the_same_pictures(
 
 @pytest.fixture
 def seen_names() -> Callable[[dict[str, Any]], list[str | None]]:
-    """Return a function that returns the name of the only person on each picture of an answer."""
+    """Return a function that returns, for each picture of an answer, the name of the only person on the picture."""
 
     def names(answer: dict[str, Any]) -> list[str | None]:
         people = [candidate["faces"][0]["person"] for candidate in answer["people"]["thumbnails"]]

@@ -12,7 +12,7 @@ from thumblab_serving.scoring.intake import EXAMINING
 
 
 def lettered(words):
-    """Return a picture with words, which the service reads and compares with the title."""
+    """Return a picture that shows `words`. The service reads words in pictures and compares them with the title."""
     image, out = Image.new("RGB", (640, 360), (20, 60, 160)), io.BytesIO()
     ImageDraw.Draw(image).text((50, 120), words, fill="white", font=ImageFont.load_default(size=90))
     image.save(out, "PNG")

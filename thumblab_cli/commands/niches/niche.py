@@ -124,7 +124,7 @@ def add(name: str, yes: bool, as_json: bool, chosen: "Settings", **sources: Any)
 def edit(name: str, yes: bool, as_json: bool, chosen: "Settings", **given: Any) -> None:
     """Change where the videos of NICHE come from.
 
-    The command changes only what its options name. A new list of searches, channels or excluded words replaces the old
+    A setting without its option stays as it is. A new list of searches, channels or excluded words replaces the old
     list.
     """
     from thumblab_core.niches.niche import checked

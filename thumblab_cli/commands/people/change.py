@@ -90,7 +90,10 @@ def unmerge_(merge_id: int, as_json: bool) -> None:
 @click.option("--to", metavar="CLUSTER", help="The id or name of the cluster for the faces. Default: a new cluster.")
 @_json
 def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
-    """Put each FACE into the cluster of --to, or into a new cluster. The lab does not move the faces again."""
+    """Put each FACE into the cluster of --to, or into a new cluster.
+
+    When the lab groups faces later, it leaves each FACE in this cluster.
+    """
     from thumblab_core.people.moving import move
 
     def change(connection: "Connection") -> "ClusterRow":

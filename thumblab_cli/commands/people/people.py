@@ -26,7 +26,7 @@ _SUBCOMMANDS = {
 
 
 class _People(click.Group):
-    """A group that imports only the module of the called subcommand."""
+    """The commands of `thumblab people`. Only the module of the called subcommand is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_SUBCOMMANDS)

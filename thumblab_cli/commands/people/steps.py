@@ -42,7 +42,7 @@ _min_size = click.option(
 _max_faces = click.option(
     "--max-faces",
     type=click.IntRange(1),
-    help="Group at most this number of the faces that are in no cluster yet. The best faces are used.",
+    help="The largest number of new faces to group. A new face is in no cluster yet. The best faces are used.",
 )
 _epochs = click.option(
     "--epochs", type=click.IntRange(1, 1_000), help="The largest number of epochs. Default: FACE_TRAINING_EPOCHS, 20."

@@ -9,7 +9,7 @@ from thumblab_core.recognition.match_scores import Calibration
 from thumblab_pipelines.people.clustering.faces import NONE, Faces
 
 CALIBRATION = Calibration("dimension", 0.0, 0.18, 0, 0, 32)
-"""A calibration for 32 dimensions, in which random directions have a spread of 1 / sqrt(32)."""
+"""A calibration for vectors of 32 numbers. The standard deviation of random vectors' cosines is 1 / sqrt(32) = 0.18."""
 
 
 def unit(vectors: np.ndarray) -> Float32s:
