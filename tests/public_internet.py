@@ -155,7 +155,7 @@ class _Quiet(http.server.ThreadingHTTPServer):
 
 @contextmanager
 def open_internet(folder: Path) -> Iterator[Internet]:
-    """Yield an internet that this process uses until the `with` block ends."""
+    """Yield a simulated internet. This process uses it until the `with` block ends."""
     internet = Internet(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", internet.look_up)

@@ -104,7 +104,7 @@ def add(as_json: bool, **given: Any) -> None:
     type=click.IntRange(1),
     default=_SHOWN_LINES,
     show_default=True,
-    help="The largest number of notes, and of problems, to print. --json prints all of them.",
+    help="Print at most this number of notes, and at most this number of problems. --json prints all of them.",
 )
 @_json
 def import_command(file: Path, limit: int, as_json: bool) -> None:

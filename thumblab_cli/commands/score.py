@@ -335,7 +335,7 @@ def _score_by_service(
 
 
 def _service_note(url: str) -> str | None:
-    """Return the note in which the service says what its library is made of, such as synthetic videos.
+    """Return the service's note on its library. The note says, for example, that the library has synthetic videos.
 
     Return None if the service has no note. If the service does not answer, return a sentence that says so.
     """

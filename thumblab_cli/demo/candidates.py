@@ -54,7 +54,7 @@ def _held_out(demo: DemoLab) -> list[DemoThumbnail]:
     lab = Lab.open(demo.settings)
     release = lab.releases.latest(PAIRS, ALL)
     if release is None:
-        raise LabError("there are no training pairs to take held-out thumbnails from; run the demo again")
+        raise LabError("there are no training pairs, so no thumbnail is held out; run the demo again")
     videos = pd.read_parquet(release.path / "videos.parquet")
     held_out = videos[videos.part == "test"]
     largest_channel = held_out.channel_id.mode().iloc[0]

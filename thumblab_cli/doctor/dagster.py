@@ -14,7 +14,7 @@ from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
 _LATE = timedelta(hours=36)
-"""The age at which the last refresh of a niche is late. Each niche is refreshed daily, so after 36 hours the next
+"""If the last refresh of a niche is older, the check warns. Each niche is refreshed daily, so after 36 hours the next
 refresh is half a day late.
 """
 
@@ -103,7 +103,8 @@ def schedules(examined: Examined) -> Iterator[Finding]:
 def refreshed(examined: Examined) -> Iterator[Finding]:
     """Check when each niche was last refreshed.
 
-    The time of a refresh is the end of the niche's last successful run, or the time of the niche's served index.
+    The time of the last refresh is the end of the niche's last successful run, or the time at which the data of its
+    served index were read, whichever is later.
     """
     last = _served_since(examined)
     for niche, moment in _last_runs(examined).items():

@@ -73,8 +73,8 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
 def print_catalogue_evaluation(
     console: Console, model: "Release", evaluated: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
 ) -> None:
-    """Print the AUC of a model on a catalogue, for all channels together and for each channel. Also print what was left
-    out, and why.
+    """Print the AUC of a model on a catalogue, for all channels together and for each channel. Also print which videos
+    and pairs were left out, and why.
 
     `share` is the fraction of each channel's videos that was used to adapt the model, or None without adaptation.
     `names` maps the id of a channel to its title.

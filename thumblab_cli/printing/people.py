@@ -26,7 +26,7 @@ def print_steps(console: Console, results: Mapping[str, Any]) -> None:
 
 
 def cluster_line(cluster: "Cluster") -> str:
-    """Return a cluster in one line."""
+    """Return one line of text that describes a cluster."""
     name = "no name" if cluster.name is None else printable(cluster.name)
     by_hand = f"{cluster.pinned} of the faces were put there by a person"
     return f"{cluster.id} ({name}): {cluster.faces} faces in {cluster.pictures} pictures; {by_hand}"

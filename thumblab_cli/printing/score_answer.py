@@ -74,7 +74,7 @@ def _seen(answer: ScoreAnswer) -> list[str]:
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:
-    """If no candidate's score has an explanation, return lines that say why. Otherwise return no line."""
+    """If no candidate's score is explained, return a line for each reason. Otherwise return no line."""
     why = [thumbnail.why for thumbnail in answer.thumbnails if thumbnail.why is not None]
     if not why or any(one.unknown is None for one in why):
         return []

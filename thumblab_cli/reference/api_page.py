@@ -1,4 +1,4 @@
-"""Write docs/reference/api.md, the requests of the scoring service, from its OpenAPI document."""
+"""Write docs/reference/api.md from the OpenAPI document of the scoring service."""
 
 import tempfile
 from collections.abc import Iterator, Mapping

@@ -105,8 +105,7 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 
 
 def _without_implied(parents: Graph) -> dict[str, frozenset[str]]:
-    """Return the graph without the arrows that a longer path replaces. A longer path replaces an arrow if it joins the
-    same two nodes.
+    """Return the graph without superfluous arrows. An arrow is superfluous if a longer path joins the same two nodes.
     """
 
     def above(name: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Write docs/reference/tables.md, the tables of the lab's database, from SQLAlchemy."""
+"""Write docs/reference/tables.md from the definitions of the database tables in SQLAlchemy."""
 
 from collections.abc import Iterator
 

@@ -53,8 +53,8 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            # For a @handle, do not search the adapters. An adapter stores the @handle of its channel at the time of
-            # fitting. The database knows if another channel has this @handle now.
+            # For a @handle, do not search the adapters. An adapter stores the @handle that its channel had when the
+            # adapter was fitted. The database knows if another channel has this @handle now.
             added = None if name.startswith("@") else adapters.find(name)
             channel_id = added or ChannelNames(store, database).known_id(name)
         except LabError as error:

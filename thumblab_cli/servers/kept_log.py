@@ -65,7 +65,7 @@ class KeptLog:
             self._reading = None
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        # The process has its own session, so that Ctrl-C in the terminal does not end it before the server.
+        # The process has its own session, so Ctrl-C in the terminal does not end it. It must log until the server ends.
         return subprocess.Popen(
             [sys.executable, "-I", "-S", log_keeper.__file__, str(self._path), str(MOST_BYTES), str(OLD_FILES)],
             stdin=self._reading,

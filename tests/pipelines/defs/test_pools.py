@@ -96,5 +96,5 @@ def test_a_dead_run_gives_back_its_place_in_a_pool(instance: dg.DagsterInstance)
 
 
 def types_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return the types of the events of a run, in their order."""
+    """Return the types of a run's events, the oldest event first."""
     return [record.dagster_event.event_type_value for record in instance.all_logs(run_id) if record.dagster_event]

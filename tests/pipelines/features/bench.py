@@ -119,5 +119,5 @@ class Bench:
 
 
 def passed(checks: Sequence[CheckResult]) -> dict[str, bool]:
-    """Return whether each check passed, by the name of the check."""
+    """Return a dictionary that says, for the name of each check, whether the check passed."""
     return {check.name: check.passed for check in checks}

@@ -1,4 +1,4 @@
-"""Test the Dagster job `change_index`, by which the service changes the served index."""
+"""Test the Dagster job `change_index`, which changes the served index for the service."""
 
 import json
 from typing import Any

@@ -136,7 +136,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        # The encoder was changed after the champion was trained. The name of the encoder stayed the same.
+        # The weights of the encoder were changed after the champion was trained, but the encoder has the same name.
         ({"image_encoder": "another"}, "no longer available"),
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),

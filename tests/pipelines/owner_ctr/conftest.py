@@ -1,4 +1,4 @@
-"""Fixtures with a lab that has no videos, with exports of YouTube Studio, and with the signed-in owner of a channel."""
+"""Fixtures: a lab without videos, exports of YouTube Studio, and the signed-in owner of a channel."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Tests of the sign-in of a channel's owner. An error names the next step. Secrets are sent only to Google, and only
+"""Tests of the sign-in of a channel's owner. An error says what to do next. Secrets are sent only to Google, and only
 over TLS.
 """
 

@@ -1,4 +1,4 @@
-"""Tests of reading Studio exports in many languages, and with unknown names of columns."""
+"""Test that Studio exports are read in many languages, and if the names of their columns are unknown."""
 
 import csv
 import io

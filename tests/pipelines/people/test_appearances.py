@@ -35,8 +35,8 @@ class Found:
 
 
 def views_of(number: int, factor: float) -> int:
-    """Return the views of a video. Newer videos have fewer views. A video with the person has `factor` times as many
-    views.
+    """Return the views of a video. Newer videos have fewer views. A video that shows the person has `factor` times
+    as many views.
     """
     noise = np.random.default_rng(number).lognormal(0, 0.2)
     return round(1_000 * 1.05 ** (VIDEOS - number) * noise * (factor if number % 3 == 0 else 1))

@@ -70,7 +70,7 @@ class Ending:
 
 @dataclass
 class SlowEncoding(PictureEncoding):
-    """The encoding of pictures by the built-in encoder. Each block takes at least `seconds`."""
+    """The encoding of pictures by the built-in encoder. Each block of pictures takes at least `seconds`."""
 
     log: Path = Path()
     seconds: float = 1.0

@@ -106,7 +106,7 @@ try:
 except LabError as error:
     print(error)
 """
-    # Ray lets the workers import from the folder that the driver runs in, so the driver runs in another folder.
+    # Ray lets the workers import from the folder that the driver runs in, so the driver runs in an empty folder.
     empty = tmp_path / "empty"
     empty.mkdir()
     with ray_nodes(1, PYTHONPATH=str(_changed_code(tmp_path / "code"))) as nodes:

@@ -18,7 +18,7 @@ def test_in_one_stratum_the_p_value_is_that_of_mann_and_whitney() -> None:
     chosen = np.arange(14) < 5
     values[chosen] += 1.6
     exact = mannwhitneyu(values[chosen], values[~chosen], method="exact").pvalue
-    # The exact p-value is small. For small values, `permutation_p_value` draws random permutations.
+    # If a p-value is at most 0.02, `permutation_p_value` estimates it from random permutations.
     assert exact < 0.02
     stratum = np.zeros(14, np.intp)
     found = permutation_p_value(stratum_ranks(values, stratum), chosen, stratum, seed=0)

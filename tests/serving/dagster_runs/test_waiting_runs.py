@@ -112,7 +112,7 @@ def test_an_import_has_failed_if_dagster_never_decides(ask, failed_import):
 
 @pytest.fixture
 def stored_import(settings):
-    """Return a function that stores an import of a key, and returns the import. Dagster has no run of it."""
+    """Return a function that stores an import for the holder of a key, and returns the import. No run was started."""
     store = ExportStore(settings)
 
     def make(owner, age=timedelta()):

@@ -45,7 +45,7 @@ def service(lab_at, run, tmp_path_factory):
 
 @pytest.fixture
 def store(service):
-    """The stored exports of the service. The exports are deleted after the test."""
+    """The store in which the service keeps uploaded exports. All exports in it are deleted after the test."""
     store = ExportStore(service.lab.settings)
     yield store
     for path in (service.lab.settings.data_dir / IMPORTS).glob("*"):

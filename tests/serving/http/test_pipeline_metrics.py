@@ -30,7 +30,7 @@ def queries() -> list[str]:
 
 
 def samples(text: str) -> dict[str, dict[str, float]]:
-    """Return, for each metric, a dictionary of its values by their labels."""
+    """Return a dictionary for each metric. It maps the labels of a sample, such as `index/tech`, to its value."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

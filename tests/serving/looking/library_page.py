@@ -66,7 +66,7 @@ def publish_map(looked, scope="tech", numbers=None):
 
 
 def _scores(name, group):
-    """Return the values of a sub-score. The first group has a higher contrast than the other groups."""
+    """Return the sub-score `name` of each video. The videos of group 0 have a higher contrast than the other videos."""
     rng = np.random.default_rng(len(name))
     values = rng.uniform(0.3, 0.5, len(group))
     return np.where((group == 0) & (name == "contrast"), values + 0.4, values).astype(np.float32)

@@ -112,7 +112,7 @@ def test_a_video_shows_its_history_its_neighbours_and_its_way_back_to_the_map(pa
     page.wait("!document.getElementById('look').hidden")
     page.wait("document.getElementById('found-title').textContent.includes('like the thumbnail of')")
     assert page.evaluate("location.hash") == ""
-    # The earlier search has the same title. The empty search field shows that the new search has begun.
+    # The earlier search has the same heading above its results. The empty search field shows that a new search began.
     page.wait("document.getElementById('search').value === ''")
 
 

@@ -16,7 +16,7 @@ from thumblab_core.library_map.points import POINTS, read_table, write_table
 UNKNOWN_DAY = -(2**31)
 """The value that stands for an unknown day of publication."""
 LARGE = 12_000
-"""The number of points of the planted map that has tiles."""
+"""The number of points in the planted map that is large enough to have tiles."""
 MOST_PAGES = 16
 """The page chooses the size of the pictures so that it needs at most this many pages of an atlas."""
 

@@ -22,7 +22,7 @@ def found(looked: Any, **body: Any) -> dict[str, Any]:
 
 
 def expected(looked: Any, vector: Any, without: str | None = None) -> list[str]:
-    """Return the ids of the videos of the index, nearest first. The query is compared with every vector."""
+    """Return the ids of the index's videos, the most similar first. `vector` is compared with every video's vector."""
     order = np.argsort(-(looked.data.vectors[:35] @ vector), kind="stable")
     return [f"v{n}" for n in order if f"v{n}" != without]
 

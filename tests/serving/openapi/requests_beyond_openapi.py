@@ -56,7 +56,7 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
     """Repair a valid query or JSON body. Schemathesis checks again that the repaired request fits the document."""
     if case.operation.path == "/api/v1/niches/{name}/retire" and case.path_parameters.get("name") in DEFAULT_NAMES:
-        case.path_parameters["name"] = "cooking"  # Other requests need the niches of the lab.
+        case.path_parameters["name"] = "cooking"  # Do not retire a niche that other requests need.
     if not is_valid(case):
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:
@@ -68,8 +68,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         if repaired != case.body:
             case.body = repaired
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
-        # Schemathesis makes a form from the examples in the document. The form has both `title` and `titles`, which the
-        # service refuses. Schemathesis does not call `filter_case` for this form, so the next lines repair it.
+        # Schemathesis makes a form from the examples in the document. The service refuses this form because of `title`
+        # and `titles` together. Schemathesis does not call `filter_case` for this form, so the next lines repair it.
         repaired = scoring_form(case.body)
         if repaired != case.body:
             case.body = repaired
@@ -187,7 +187,7 @@ def in_order(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def batch(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the items distinct ids, and send webhooks to the allowed host. Each item is repaired as a scoring request."""
+    """Give the items distinct ids, and send webhooks to the allowed host. Repair each item like a scoring request."""
     repaired = body | {"items": distinct_ids([scoring_request(item) for item in body["items"]])}
     if body.get("webhook") is not None:
         repaired["webhook"] = WEBHOOK

@@ -234,5 +234,5 @@ def test_the_lab_shows_sizes_skill_and_links_with_the_key(browser, service):
     browser.size(320)
     assert browser.evaluate("document.documentElement.scrollWidth") <= 320
     browser.size(1280)
-    # The service of this test has no database, so the browser reports the refused list of niches.
+    # The service of this test has no database. It refuses to list the niches, and the browser reports this.
     assert [entry for entry in browser.complaints() if "/api/v1/niches" not in str(entry)] == []

@@ -327,7 +327,7 @@ def test_no_name_of_a_person_is_in_the_log_or_in_a_metric(planted: Planted, capl
         planted.refused(planted.post(f"/clusters/{person}/label", {"name": NAME + "\0"}), 422, "invalid-request")
         planted.done(planted.post(f"/clusters/{planted.two}/label", {"name": NAME}))
         assert NAME in planted.get("/clusters").text
-        # The service writes the line of a request after it has sent the answer.
+        # The service writes the log line of a request after it has sent the answer.
         deadline = time.monotonic() + 60
         while len(statuses(caplog)) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)

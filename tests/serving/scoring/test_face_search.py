@@ -26,7 +26,7 @@ FACE = SeenFaceOut(
 
 
 class Database:
-    """A database whose reads have no result. `reading` is true while a read is running."""
+    """A database in which no query finds a row. `reading` is true while a query is running."""
 
     def __init__(self) -> None:
         self.reading = False

@@ -89,8 +89,8 @@ def test_whether_there_is_a_winner_depends_on_the_channel_of_the_request(changin
     skills = {"future": good, "new_channels": chance, "adapted": chance}
     model = changing.lab.promote(changing.lab.model(evaluated={"skills": skills}, channels=("UCown", "UCboth")))
     changing.lab.add_adapter("UCadded", model)
-    # The model was also trained on the channel `UCboth`. The newer adapter must not change how its candidates are
-    # ordered.
+    # The model was also trained on the channel `UCboth`. The newer adapter must not change how this channel's
+    # candidates are ordered.
     changing.lab.add_adapter("UCboth", model)
     expected = {"UCown": "model", "UCboth": "model", "UCadded": "evidence", "UCstranger": "evidence"}
     for channel, ordered_by in expected.items():

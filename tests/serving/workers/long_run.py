@@ -1,6 +1,6 @@
 """Send requests to a service from many clients without a pause.
 
-Each answer names releases. Check that the answer agrees with these releases.
+Each answer contains the ids of the releases that the service used. Check that the answer agrees with these releases.
 """
 
 import http.client

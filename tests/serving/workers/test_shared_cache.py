@@ -34,7 +34,7 @@ def never() -> None:
 
 
 def written_entry(file: Path, value: bytes) -> int:
-    """Return the position of a value in the file, in bytes."""
+    """Return the number of bytes before `value` in the file."""
     place = file.read_bytes().find(value)
     assert place > 0
     return place

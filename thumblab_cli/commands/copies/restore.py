@@ -39,4 +39,4 @@ def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
             f"{restored.interrupted} runs were in progress at the backup; Dagster marks them as failed, and retries them."
         )
     click.echo(settings_line(restored.manifest))
-    click.echo("Let only one of the two labs run its schedules: both would spend the quota of the same API key.")
+    click.echo("Let only the old lab or this lab run its schedules: both would spend the quota of the same API key.")

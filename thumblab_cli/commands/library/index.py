@@ -170,7 +170,7 @@ def rollback(niche: str, release_id: str | None) -> None:
     lab = _lab()
     with dagster_told(lab, "index rollback"):
         release = roll_back(lab, niche, release_id)
-    click.echo(f"{niche} serves {release.release_id}. `thumblab index resume {niche}` ends this hold.")
+    click.echo(f"{niche} serves {release.release_id} and holds it. `thumblab index resume {niche}` ends this hold.")
 
 
 @command.command("resume")
@@ -255,7 +255,7 @@ def search(
 ) -> None:
     """Find the thumbnails that are most similar to a picture, to the thumbnail of a video, or to a text.
 
-    All niches are searched unless --niche names some.
+    Without --niche, all niches are searched.
     """
     from thumblab_cli.printing.library_index import hit_line
     from thumblab_core.index import PublishedBetween

@@ -44,7 +44,7 @@ class _People(click.Group):
 def command() -> None:
     """Find, group and name the people in thumbnails.
 
-    This is off by default. THUMBLAB_PEOPLE=own searches the thumbnails of your own channels. THUMBLAB_PEOPLE=all
-    searches the thumbnails of the whole library. You enter the names. The lab never guesses who somebody is. Read
-    docs/people.md about consent first.
+    The search for people is off by default. THUMBLAB_PEOPLE=own searches the thumbnails of your own channels.
+    THUMBLAB_PEOPLE=all searches the thumbnails of the whole library. You enter the names. The lab never guesses who
+    somebody is. Read docs/people.md about consent first.
     """
