@@ -68,7 +68,7 @@ def picture(seed: int, size: tuple[int, int] = (320, 180), kind: str = "JPEG") -
 
 @functools.cache
 def drawn_vectors(first: int, count: int, name: str = "builtin", releases: Path = Path()) -> Vectors:
-    """Return the vectors of `count` drawn pictures by an image encoder. The seeds of the pictures begin at `first`."""
+    """Draw `count` pictures, and return their vectors from an image encoder. The first picture has the seed `first`."""
     images = named_image_encoder(name, releases)
     return images.encode_images([decode(picture(first + n)).pixels for n in range(count)])
 

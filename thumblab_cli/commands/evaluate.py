@@ -103,8 +103,8 @@ def _print_recorded(
 
     The figures were measured on pairs that the model was not trained on.
 
-    If the model was trained on a catalogue, `report` says what the import of this catalogue read and skipped. `report`
-    is None if the model was trained on the lab's own videos.
+    If the model was trained on a catalogue, `report` says how many rows of the catalogue were imported and skipped.
+    `report` is None if the model was trained on the lab's own videos.
     """
     from thumblab_cli.printing.catalogue_evaluation import as_object
     from thumblab_cli.printing.evaluation import print_evaluation

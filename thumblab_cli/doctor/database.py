@@ -64,7 +64,7 @@ def _asked(connection: "Connection", external: bool, examined: Examined) -> Iter
         return
     driver = connection.connection.driver_connection
     assert driver is not None
-    # If the server and the driver name different processes, a connection pooler is between the client and the server.
+    # If the server and the driver give different process ids, a connection pooler is between the client and the server.
     pooled = " behind a pooler" if facts.backend != driver.info.backend_pid else ""
     kind = f"an external server{pooled}" if external else "the lab's own server"
     yield fine(f"{kind}, PostgreSQL {facts.version}, pgvector {facts.extension}, the tables are current")

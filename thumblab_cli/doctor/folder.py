@@ -36,7 +36,7 @@ def folder(examined: Examined) -> Iterator[Finding]:
 
 def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
     try:
-        # Write a file as a test, because the permission bits show neither a read-only nor a full file system.
+        # Write a file as a test, because the permission bits do not show that a file system is read-only or full.
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(4_096))
             file.flush()

@@ -58,7 +58,7 @@ def page_of(app: FastAPI) -> str:
     for tag, sections in groups.items():
         parts += [f"## {tag.capitalize()}\n", *sections]
     parts.append(_ERRORS + table(("Status", "Meaning"), sorted(_error_rows(document["paths"]))))
-    parts.append("## Objects\n\nThe objects of bodies and answers, in the order of the alphabet.\n")
+    parts.append("## Objects\n\nThe JSON objects in the bodies of requests and answers, in alphabetical order.\n")
     parts += [_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     return "\n".join(parts)
 

@@ -65,7 +65,7 @@ def drawn(parents: Graph, groups: Mapping[str, str]) -> str:
 
 def _rows(parents: Graph) -> list[list[str]]:
     """Return the names of the nodes in each row. The row of a node is the number of arrows on the longest path from a
-    source to the node.
+    node without parents to this node.
     """
     depths: dict[str, int] = {}
 
@@ -105,8 +105,7 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 
 
 def _without_implied(parents: Graph) -> dict[str, frozenset[str]]:
-    """Return the graph without superfluous arrows. An arrow is superfluous if a longer path joins the same two nodes.
-    """
+    """Leave superfluous arrows out of the graph. An arrow is superfluous if a longer path joins the same two nodes."""
 
     def above(name: str) -> frozenset[str]:
         return parents[name].union(*map(above, parents[name]))

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md, the help of every command, from click."""
+"""Write docs/reference/cli.md from the help texts that click makes for the commands."""
 
 from collections.abc import Iterator
 

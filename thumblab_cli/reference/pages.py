@@ -12,4 +12,4 @@ PAGES = {
     _FOLDER / "tables.md": tables_page.page,
     CHECKOUT / "docs" / "images" / "assets.svg": asset_graph.svg,
 }
-"""From the path of each generated file to the function that returns its text."""
+"""Maps the path of each generated file to the function that returns its text."""

@@ -14,7 +14,7 @@ from thumblab_serving.batches.result_table import COLUMNS as ANSWER_COLUMNS
 from thumblab_serving.batches.result_table import Row, csv_line, csv_line_of_texts
 
 COLUMNS = ("request", "rows", "group", "channel", *(name for name in ANSWER_COLUMNS if name not in ("item", "id")))
-"""The columns of the table. `request` is the key of the request that the row belongs to, and `rows` the number of rows
+"""The columns of the table. `request` is the key of the request that the row belongs to. `rows` is the number of rows
 of this request.
 """
 

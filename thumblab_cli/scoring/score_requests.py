@@ -27,7 +27,7 @@ _LARGEST_TABLE = 64 * 2**20
 class ScoreRequest:
     """Pictures that are ranked against each other, with the titles, the niches and the channel of the ranking.
 
-    `group` names the request. `images` are paths or URLs. There is at least one title and one niche.
+    `group` is the name of the request. `images` are paths or URLs. There is at least one title and one niche.
     """
 
     group: str

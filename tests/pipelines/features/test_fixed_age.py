@@ -164,7 +164,7 @@ def histories(shared_data: Path) -> Path:
 
 
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
-    """Estimate known view counts of trending videos, and return the relative errors of the estimates.
+    """Estimate views of trending videos whose true views are known, and return the relative errors of the estimates.
 
     The views at each age are estimated only from the views of the same video at much lower or much higher ages. These
     ages differ from the estimated age by at least the factor 1.35.

@@ -1,4 +1,4 @@
-"""Tests of when the counts of a video are read from YouTube again."""
+"""Test when the lab reads the counts of a video from YouTube again."""
 
 import dataclasses
 from collections.abc import Callable

@@ -123,7 +123,7 @@ def test_the_proposed_niche_is_chosen_with_its_reason_and_a_person_can_choose_an
 
 
 def reload(page, service, first=""):
-    """Load the page again after an import has ended. `first`: a script that runs before the service has answered."""
+    """Load the page again after an import has ended. `first` is a script that runs before the service has answered."""
     begin = f"document.addEventListener('DOMContentLoaded', () => {{ {first} }})"
     script = page.call("Page.addScriptToEvaluateOnNewDocument", source=begin)["identifier"]
     page.open(f"{service.url}/#key={KEY}")

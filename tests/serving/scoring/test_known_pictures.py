@@ -31,7 +31,7 @@ def test_known_pictures_get_every_bit_of_the_answer_that_a_new_service_gives(cha
     new = [changing.upload(*pictures, **fields).text for pictures, fields in requests]
     known = [changing.upload(*pictures, **fields).text for pictures, fields in requests]
     with run(changing.lab.settings) as other:
-        # In another order, the caches have the pictures under other titles.
+        # The requests come in reverse order, so the caches may first get a picture with another title than before.
         others = [other.upload(*pictures, **fields).text for pictures, fields in reversed(requests)]
     assert all('"thumbnails":[{' in text for text in new)
     assert known == new

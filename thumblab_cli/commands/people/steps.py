@@ -1,4 +1,4 @@
-"""The subcommands of `thumblab people` that compute: `detect`, `cluster`, `assign`, `train` and `pipeline`."""
+"""The subcommands of `thumblab people` that process faces: `detect`, `cluster`, `assign`, `train` and `pipeline`."""
 
 import json
 from dataclasses import asdict
@@ -26,8 +26,8 @@ _limit = click.option("--limit", type=click.IntRange(1), help="The largest numbe
 _threshold = click.option(
     "--person-threshold",
     type=click.FloatRange(0.1, 1, min_open=True),
-    help="The smallest match score with which a face joins a person, 0.1 to 1; higher is more careful. "
-    "Default: FACE_PERSON_MATCH_THRESHOLD, 0.7.",
+    help="The smallest match score with which a face joins a person, 0.1 to 1. With a higher number, fewer faces join "
+    "a wrong person. Default: FACE_PERSON_MATCH_THRESHOLD, 0.7.",
 )
 _method = click.option(
     "--unknown-method",

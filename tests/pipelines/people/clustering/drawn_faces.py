@@ -62,7 +62,7 @@ def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
 
 
 def _one_a_picture(clusters: Rows, pictures: Rows) -> Rows:
-    """If several faces of a picture are in one cluster, keep one of these faces in the cluster and take out the others."""
+    """If several faces of a picture are in one cluster, keep only one of these faces in the cluster."""
     kept = np.full(len(clusters), NONE, np.intp)
     inside = np.flatnonzero(clusters >= 0)
     first = np.unique(np.column_stack([pictures, clusters])[inside], axis=0, return_index=True)[1]
