@@ -14,4 +14,4 @@ class Missing(importlib.abc.MetaPathFinder):
 importlib.util.find_spec = lambda name, package=None: None if name in MISSING else find_spec(name, package)
 sys.meta_path.insert(0, Missing())
 """
-"""The first lines of the code. These lines make imports of PyTorch fail, and imports of packages that need PyTorch."""
+"""The first lines of the code. After these lines, importing PyTorch or a package that needs PyTorch raises an error."""

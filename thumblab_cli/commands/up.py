@@ -43,8 +43,8 @@ _CHECK_SECONDS = 5
 def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its web page, until Ctrl-C.
 
-    A server that ends by itself is started again, and so is the lab's own database. The pause before each further start
-    is longer, from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
+    A server that ends by itself is started again, and so is the lab's own database. The pause before a restart grows
+    from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
 
     Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Dagster tries the stopped runs again at the next
     start. A stopped run continues from the results that it has stored.

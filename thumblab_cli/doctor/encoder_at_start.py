@@ -58,7 +58,7 @@ class EncoderCheck:
 
 
 def encoder_problem(chosen: Settings) -> str | None:
-    """Return why the image encoder cannot be loaded now, and what to do, or None if its weights are here.
+    """Return why the image encoder cannot be loaded now, and what to do, or None if its weights are on this machine.
 
     If the weights are missing, the hub is asked whether it can be reached.
     """

@@ -14,7 +14,7 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def proxy(examined: Examined) -> Iterator[Finding]:
-    """Check the proxies that the environment variables set.
+    """Check the proxies that are set in environment variables.
 
     Each proxy must be usable and answer, and `no_proxy` must exclude this machine.
     """

@@ -1,4 +1,4 @@
-"""Print what an import read, and which rows it skipped."""
+"""Print what an import has read, and which rows it has skipped."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

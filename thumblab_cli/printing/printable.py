@@ -1,4 +1,4 @@
-"""Change texts by other people so that they are safe to print on a terminal."""
+"""Make texts by other people safe to print on a terminal."""
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,7 @@
 """Draw docs/images/assets.svg, the graph of the assets and of the scoring service, from Dagster's definitions.
 
-The graph is drawn from top to bottom. The row of an asset is the number of arrows on the longest path from a source to
-the asset. If a longer path joins two assets, the direct arrow between them is left out.
+The graph is drawn from top to bottom. The row of an asset is the number of arrows on the longest path from an asset
+without parents to this asset. If a longer path joins two assets, the direct arrow between them is left out.
 """
 
 from collections.abc import Mapping

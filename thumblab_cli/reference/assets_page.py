@@ -1,4 +1,4 @@
-"""Write docs/reference/assets.md, the assets, checks, jobs, schedules and sensors, from Dagster's definitions."""
+"""Write docs/reference/assets.md from Dagster's definitions of assets, checks, jobs, schedules and sensors."""
 
 from collections.abc import Iterable
 

@@ -53,7 +53,7 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 class Counts:
     """The numbers of requests by their outcome.
 
-    `scored` counts the requests that this call has scored, and `before` the requests that an earlier call had scored.
+    `scored` counts the requests that this call has scored. `before` counts the requests that earlier calls had scored.
     `failed` counts the requests of this call for which no thumbnail could be scored. `with_errors` counts the requests
     with a row that has an error, in all calls.
     """

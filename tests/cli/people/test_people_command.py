@@ -120,7 +120,7 @@ def test_a_person_is_found_by_name_and_a_face_by_the_file_that_shows_it(shell: S
     assert "Taken back" in shell("undo").stdout
     refused = shell("merge", other, "Bob")
     assert refused.exit_code == 1
-    assert "no person has this name; `thumblab people show` lists them" in refused.stderr
+    assert "no person has this name; `thumblab people show` lists the people" in refused.stderr
 
 
 def test_a_name_in_square_brackets_is_shown_as_it_is(shell: Shell) -> None:

@@ -1,7 +1,7 @@
 """Tests of the rules by which a new model is promoted.
 
 If a new model can be compared with the served model, it is promoted only if it is not worse. A person may serve
-another model than the newest one. The model that the person replaced is then never promoted again. A still newer model
+another model than the newest one. The model that the person replaced is then never promoted again. An even newer model
 may replace the person's choice.
 """
 

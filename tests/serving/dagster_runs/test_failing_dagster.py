@@ -19,7 +19,7 @@ WITHOUT_DATABASE = {
     "locations": [{"line": 1, "column": 27}],
     "path": ["instance", "daemonHealth"],
 }
-"""An error of Dagster's webserver while its database is away, as recorded from version 1.13, with another message."""
+"""The error that Dagster's webserver (version 1.13) returns while its database is away. The message is invented."""
 
 UNKNOWN_FIELD = {"message": "Cannot query field 'x' on type 'Query'.", "locations": [{"line": 1, "column": 3}]}
 

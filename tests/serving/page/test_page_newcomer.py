@@ -14,7 +14,7 @@ from thumblab_serving.channels.export_store import ExportStore
 
 @pytest.fixture
 def learnt(service, browser):
-    """Add a channel that the service cannot use for an answer. The channel belongs to the niche news.
+    """Add a channel that has too few videos for an adapter. The channel belongs to the niche news.
 
     After the test, delete the browser's record of the last request.
     """

@@ -22,6 +22,8 @@ def cluster_id_of(connection: "Connection", given: str) -> str:
     except UnknownFaceError as error:
         person = None if not_utf8(given) else cluster_named(connection, name_key(given))
         if person is None:
-            raise UnknownFaceError(f"{error}, and no person has this name; `thumblab people show` lists them") from None
+            raise UnknownFaceError(
+                f"{error}, and no person has this name; `thumblab people show` lists the people"
+            ) from None
         return person.id
     return given

@@ -19,7 +19,7 @@ def unit(vectors: np.ndarray) -> Float32s:
 def people_of(
     random: np.random.Generator, sizes: list[int], noise: float = 0.6, dimension: int = 32
 ) -> tuple[Faces, Rows]:
-    """Return good faces, and for each face the number of the person that it shows. Person i has `sizes[i]` faces.
+    """Return faces of good quality, and for each face the number of the person. Person i has `sizes[i]` faces.
 
     Each face is in a picture of its own.
     """
