@@ -1,7 +1,7 @@
 """Test that every benchmark can be started.
 
-Some benchmarks use the synthetic catalogue, in which the quality of each video is known. The tests also check figures
-of these benchmarks.
+Some benchmarks use the synthetic catalogue, in which the quality of each video is known. The tests also check
+some of the figures that these benchmarks print.
 """
 
 import importlib

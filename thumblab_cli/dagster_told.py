@@ -81,9 +81,9 @@ def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
 def _home(lab: "Lab") -> Path | None:
     """Return the folder with the `dagster.yaml` of the lab, or None if the lab has no Dagster.
 
-    In a container, DAGSTER_HOME names this folder. Otherwise, the folder is in the data folder of the lab, where
-    `thumblab up` makes it. `DAGSTER_HOME` is ignored if its `dagster.yaml` does not name the lab's storage, because
-    such a folder belongs to another project.
+    In a container, DAGSTER_HOME is the path of this folder. Otherwise, the folder is in the data folder of the lab,
+    where `thumblab up` makes it. DAGSTER_HOME is ignored if the `dagster.yaml` in it does not use the lab's storage,
+    because such a folder belongs to another project.
     """
     named = os.environ.get("DAGSTER_HOME")
     for folder in (*([Path(named)] if named else []), lab.settings.data_dir.resolve() / "dagster"):

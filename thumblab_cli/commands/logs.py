@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _PAUSE_S = 0.25
-"""With `--follow`, the seconds between two reads of the log files."""
+"""With `--follow`, the log files are read again after this number of seconds."""
 
 
 @click.command(name="logs")

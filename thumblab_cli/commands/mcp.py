@@ -1,4 +1,4 @@
-"""`thumblab mcp`: let an assistant use the scoring service, by the Model Context Protocol (MCP)."""
+"""`thumblab mcp`: let an assistant use the scoring service through the Model Context Protocol (MCP)."""
 
 from typing import TYPE_CHECKING
 

@@ -35,7 +35,8 @@ def command(as_json: bool) -> None:
     console = wide_console()
     console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
     console.print(
-        f"YouTube resets it at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_hours_and_minutes(next_reset(now) - now)}."
+        f"YouTube resets the quota at {next_reset(now):%Y-%m-%d %H:%M} UTC, "
+        f"in {_hours_and_minutes(next_reset(now) - now)}."
     )
 
 

@@ -37,7 +37,7 @@ class EncoderCheck:
             )
 
     def result(self) -> str | None:
-        """Return what is wrong with the encoder or with the check. Only one call returns it; later calls return None.
+        """Return what is wrong with the encoder or with the check. Only the first call after the check returns it.
 
         Return None if nothing is wrong or the check still runs.
         """

@@ -74,8 +74,9 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     """Return Dagster's code server, webserver and daemon.
 
     The code server loads the definitions and executes the runs. The webserver and the daemon use this code server,
-    because the `workspace.yaml` of the servers names its socket. If `workspace.yaml` named a module, the webserver and
-    the daemon would each start a code server of their own. The daemon would also start a new code server every minute.
+    because their `workspace.yaml` contains the path of its socket. If `workspace.yaml` contained the name of a module,
+    the webserver and the daemon would each start a code server of their own. The daemon would also start a new code
+    server every minute.
 
     `home` is the folder of `dagster_home`. This function writes `workspace.yaml` into this folder.
     """

@@ -54,7 +54,7 @@ class Planted(PlantedData):
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
         """Fit a linear regression that predicts the scores of videos from facts about the videos.
 
-        `scores` has the score of every video. `rows` [m] are the videos to use, and `facts` [m, k] their facts. Before
+        `scores` has the score of every video. `rows` [m] are the videos to use. `facts` [m, k] are their facts. Before
         the fit, the mean over the videos of a channel is subtracted from each score and each fact of the channel. The
         differences are then divided by their standard deviation. Return the coefficients and their standard errors [2,
         k].

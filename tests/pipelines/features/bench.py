@@ -72,7 +72,7 @@ class FailingPictures(CountingPictures):
 
 
 class FailingTitles(CheapTitles):
-    """A title encoder that returns infinities for one title."""
+    """A title encoder that returns a vector of infinities for one title."""
 
     def __init__(self, title: str) -> None:
         super().__init__()

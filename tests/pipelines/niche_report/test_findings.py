@@ -12,7 +12,7 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def names(niche: PlantedNiche) -> dict[str, float]:
-    """Return, for the feature of each finding, in which share of the comparisons the winner has more of the feature."""
+    """Return, for each feature with a finding, the share of the comparisons in which the winner has more of it."""
     return {finding.feature: finding.share.value for finding in find(niche.videos, niche.values)[0]}
 
 

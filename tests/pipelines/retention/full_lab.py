@@ -50,7 +50,7 @@ class FullLab:
         return dataclasses.replace(self.lab, settings=settings)
 
     def rows(self, video_id: str) -> dict[str, int]:
-        """Return the number of the video's rows in each table, by the name of the table.
+        """Return a dictionary that maps the name of a table to the number of the video's rows in this table.
 
         A table without rows of the video is left out.
         """

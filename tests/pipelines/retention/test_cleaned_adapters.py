@@ -82,8 +82,8 @@ def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """A list that records the calls of `refit_channel_adapters`. Each call appends its lab to the list.
 
     This fixture replaces the function `refit_channel_adapters`. The replacement publishes an adapter of the channel
-    `ONE`. This adapter names only the first video of `ONE`. The replacement reports that fitting the adapter of `OTHER`
-    failed.
+    `ONE`. The only video in this adapter is the first video of `ONE`. The replacement reports that fitting the adapter
+    of `OTHER` failed.
     """
     calls = []
 

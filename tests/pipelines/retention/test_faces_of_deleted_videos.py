@@ -38,7 +38,7 @@ class FoundFace:
 def search_all(full: FullLab) -> dict[str, str]:
     """Record one face in every picture of the lab. Each face is in a cluster that has a name.
 
-    Return the id of the face in each picture, by picture.
+    Return a dictionary that maps the SHA-256 of each picture to the id of its face.
     """
     with full.lab.engine.begin() as connection:
         wanted = wanted_pictures(connection, "detector", "embedder", Scope())

@@ -55,7 +55,7 @@ def test_a_body_of_two_gigabytes_without_its_length_is_refused_at_the_limit(unde
             assert status_of(connection) == 413
 
 
-# Each value is a function that makes a body, so that a huge body is in memory only during its test.
+# Each value is a function that makes the body of a request, so that a huge body is in memory only during its test.
 FORMS = {
     "5,000 files": lambda: TITLE + part("thumbnails", b"x", "a") * 5_000,
     "5,000 fields": lambda: TITLE + part("category", b"tech") * 5_000,

@@ -72,7 +72,7 @@ def client(settings, run):
 
 
 def ended(client: httpx.Client, reply: httpx.Response):
-    """Wait until a run has ended, and return its state. `reply` is the answer that names the run."""
+    """Wait until a run has ended, and return its state. `reply` is the answer that contains the id of the run."""
     assert (reply.status_code, reply.json()["status"]) == (202, "started"), reply.text
     deadline = time.monotonic() + 200
     while True:

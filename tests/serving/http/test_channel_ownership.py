@@ -100,10 +100,10 @@ def test_a_rotated_key_keeps_its_channels_and_a_new_key_with_a_revoked_name_gets
 def test_the_service_writes_into_the_folder_of_an_import_whose_channels_it_may_change(
     with_database: Any, keys: Keys
 ) -> None:
-    """Check which key may change the channels of an import. The folder of the import names this key.
+    """Check which key may change the channels of an import. A file in the folder of the import says which key may.
 
-    The job of the import reads the key from this folder. The config of a run does not name the key, because anybody who
-    has access to Dagster can write a config.
+    The import's job reads the key from this file, and not from the config of its run, because anybody who has access
+    to Dagster can write a config.
     """
     settings = with_database.lab.settings
     ring, exports = KeyRing(settings), ExportStore(settings)

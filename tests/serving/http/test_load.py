@@ -64,7 +64,7 @@ def hasty(lab_at, tmp_path_factory, run):
 
 START, END = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
 
-# Each value is a function that makes a body. The bodies are large, so each body is made only for its test.
+# Each value is a function that makes the body of a request. The bodies are large, so each is made only for its test.
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "unknown keys": lambda: START + b"".join(b',"k%d":0' % n for n in range(700_000)) + END,
     "unknown keys of a thumbnail": lambda: (

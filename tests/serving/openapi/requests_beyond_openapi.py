@@ -22,7 +22,7 @@ from thumblab_core.people.names import clean_name
 from thumblab_serving.schemas.title import visible_title
 
 WEBHOOK = "https://webhooks.invalid/done"
-"""A URL on the host that the tested service allows."""
+"""A URL on the host to which the tested service may send webhooks."""
 
 DIMENSION = BuiltinEncoder().dimension
 """The length of the vectors of the tested service."""
@@ -30,7 +30,7 @@ DIMENSION = BuiltinEncoder().dimension
 PICTURES = drawn_pictures(3)
 
 NICHE = DEFAULT_NAMES[0]
-"""A niche of the tested service. `before_call` changes requests that would retire this niche."""
+"""A niche of the tested service. `before_call` changes each request that would retire this niche."""
 
 
 @schemathesis.hook
@@ -211,7 +211,7 @@ def own_title_visible(thumbnail: dict[str, Any]) -> dict[str, Any]:
 
 
 def distinct_ids(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Replace each id that an earlier value already has."""
+    """If several values have the same id, replace the id in all of them but the first."""
     ids = [value["id"] for value in values]
     return [v | {"id": f"another {at}"} if v["id"] in ids[:at] else v for at, v in enumerate(values)]
 

@@ -1,4 +1,4 @@
-"""Fixtures that give the tests of the page a browser, and picture files to choose."""
+"""Fixtures for the tests of the page: a browser, and picture files to choose."""
 
 from datetime import UTC, datetime
 

@@ -81,7 +81,7 @@ class Clients:
             assert not thread.is_alive()
 
     def wait_until_answered(self, count: int) -> None:
-        """Wait until the clients have had `count` answers since they started."""
+        """Wait until the clients together have got `count` answers since they started."""
         last, since = -1, time.monotonic()
         while self.tally.answered < count:
             if self.tally.answered != last:

@@ -49,7 +49,7 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
         return
     for one in moved:
         click.echo(
-            f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were there before."
+            f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were already there."
         )
         if one.lost:
             click.echo(

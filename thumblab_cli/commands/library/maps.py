@@ -1,4 +1,4 @@
-"""`thumblab library`: the clusters and the points of a library's map."""
+"""`thumblab library`: show the clusters of a library's map, or export its points."""
 
 import csv
 import json
