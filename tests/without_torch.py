@@ -1,4 +1,4 @@
-"""Run code in a new process as if neither PyTorch nor the packages that need PyTorch were installed."""
+"""Run code in a new process in which PyTorch, and the packages that need PyTorch, seem not to be installed."""
 
 WITHOUT_TORCH = """
 import importlib.abc, importlib.util, sys

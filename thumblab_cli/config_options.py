@@ -12,8 +12,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def options_of(config: type[Any], help_texts: Mapping[str, str]) -> Callable[[Function], Function]:
     """Return a decorator that adds options to a command, one for each field in `help_texts`.
 
-    The command gets the values of the options as keyword arguments. `epochs` must be at least 1, and every other number
-    at least 0.
+    The command gets the values of the options as keyword arguments. `epochs` must be at least 1. Every other number
+    must be at least 0.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     types = get_type_hints(config)

@@ -9,7 +9,7 @@ import click
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder with videos.csv and images to collect from, instead of the synthetic catalogue.",
+    help="Collect the videos of the catalogue in this folder (videos.csv and images), not of the synthetic catalogue.",
 )
 def command(catalogue: Path | None) -> None:
     """Collect videos from a YouTube emulator, embed and index them, train and serve a model, and rank three thumbnails.

@@ -24,7 +24,7 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 
     If the service of another lab is running, a message on stderr says so, and no key is generated.
 
-    The subcommands manage named keys for other people and programs. A running service uses each change at once.
+    The subcommands manage named keys for other people and programs. A running service uses each change immediately.
     """
     if ctx.invoked_subcommand is None:
         _print_own_key(chosen)
@@ -122,7 +122,7 @@ def list_command(chosen: "Settings", as_json: bool) -> None:
 @click.argument("name")
 @demo_option
 def rotate(chosen: "Settings", name: str) -> None:
-    """Replace the key called NAME with a new key, and print the new key. The old key stops working at once.
+    """Replace the key called NAME with a new key, and print the new key. The old key stops working immediately.
 
     `default` is the name of the lab's own key. If you replace this key, the page in the browser needs the new key.
     """

@@ -1,4 +1,4 @@
-"""`thumblab refresh`: encode, index and serve the videos that the lab has, and train on them, without YouTube."""
+"""`thumblab refresh`: encode, index and serve the lab's videos, and train on them. YouTube is not needed."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

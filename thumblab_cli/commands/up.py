@@ -90,7 +90,10 @@ def _run(
     planned: "Ports",
     environment: dict[str, str],
 ) -> None:
-    """Start the servers in order, and watch them until this process is interrupted. `stack` ends the servers."""
+    """Start the servers in order, and watch them until this process is interrupted.
+
+    The servers end when `stack` is closed.
+    """
     from thumblab_cli.doctor.encoder_at_start import EncoderCheck
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor

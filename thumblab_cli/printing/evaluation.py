@@ -59,8 +59,8 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line with the AUC that the true quality of videos reaches on the pairs of known channels. Return no line
-    if this AUC was not measured.
+    """Return a line with the AUC of a ranking by the videos' true quality, on the pairs of known channels. Return no
+    line if this AUC was not measured.
 
     The synthetic catalogue plants a true quality in each video. So no model is expected to reach a higher AUC on the
     same pairs. `expected` is the mean of this AUC over many catalogues.

@@ -71,7 +71,10 @@ def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]"
 
 
 def _shown_in(places: "Sequence[ShownPicture]") -> str:
-    """Return the title of the newest video that shows a picture. Without a video, return the name of the given file."""
+    """Return the title of the newest video that shows a picture.
+
+    If no video shows the picture, return the name of the file that a person gave.
+    """
     if not places:
         return ""
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""

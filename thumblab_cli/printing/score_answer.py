@@ -17,8 +17,8 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     """Print a table of the candidates and the verdict. Print for each candidate the reasons for its score, and advice.
     Print what the answer lacks.
 
-    `answered_by` is the name of the service or process that gave the answer. `note` is a warning about the videos in the
-    library, for example that they are synthetic, or None.
+    `answered_by` is the name of the service or process that gave the answer. `note` is a warning about the library's
+    videos, for example that they are synthetic, or None.
     """
     console = wide_console()
     console.print(_table(answer))

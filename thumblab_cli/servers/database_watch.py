@@ -31,7 +31,7 @@ class DatabaseWatch:
         self._last_end = self._due = 0.0
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Start the database again if it has ended, and call `report` with a sentence about the end.
+        """Start the database again if it has ended, and call `report` with a sentence about the restart.
 
         Raise LabError if the files of the database are gone. A new, empty database would hide this loss, so no new
         database is made.
@@ -63,10 +63,10 @@ class DatabaseWatch:
         self._due = self._last_end + self._pauses[min(self._ends, len(self._pauses) - 1)]
 
     def _shorten_log(self) -> None:
-        """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
+        """Copy a large log to `log.1`, and then empty it. The server keeps the file open, so the file itself must stay.
 
-        Lines that the server logs between the copy and the truncation are lost. The server only appends to the file, so
-        the server continues at the new end of the file.
+        Lines that the server logs between these two steps are lost. The server only appends to the file, so the server
+        continues at the new end of the file.
         """
         log = self._settings.data_dir / "postgres" / "log"
         with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.

@@ -175,7 +175,7 @@ def refuse_taken(name: str, url: str) -> None:
 def refuse_unusable(name: str, host: str, port: int) -> None:
     """Raise LabError if this process cannot listen on the port of `host`, which is a name or an address.
 
-    This check gives a clear error at once. The server itself fails only seconds later, with a traceback.
+    This check gives a clear error immediately. The server itself fails only seconds later, with a traceback.
     """
     setting = "THUMBLAB_SERVING_HOST"
     advice = f"set {setting} to an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0"

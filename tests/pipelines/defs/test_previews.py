@@ -1,4 +1,4 @@
-"""Tests of the pictures in the metadata of assets."""
+"""Tests of previews, the pictures in the metadata that Dagster shows for an asset."""
 
 import base64
 import io

@@ -21,8 +21,7 @@ _LOCKED = """
 SELECT c.relname, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
 """
-# When PostgreSQL checks a foreign key, it takes a lock of the mode RowShareLock. The tracing counts this lock neither
-# as reading nor as writing.
+# When PostgreSQL checks a foreign key, it takes a lock of the mode RowShareLock. The tracing ignores this lock.
 _READS, _WRITES = "AccessShareLock", "RowExclusiveLock"
 
 
@@ -60,7 +59,7 @@ def tracing(database: URL) -> Iterator[Touched]:
     def note(kind: str, reads: bool, function: Any) -> Any:
         """Return a function that records a release and then calls `function`.
 
-        The record names the kind of the release. The kind is the first argument, or the attribute `kind` of an
+        The record contains the kind of the release. The kind is the first argument, or the attribute `kind` of an
         argument.
         """
 

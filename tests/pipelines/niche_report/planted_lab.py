@@ -24,7 +24,7 @@ HOSTILE = "<script>alert(1)</script> & \"quotes\" 'n' ‮ more"
 
 
 def evidence(words: int, height: float) -> dict[str, object]:
-    """Return the evidence of a picture with a line of text."""
+    """Return the evidence that the meter stores for a picture with one line of text."""
     box = {"x": 0.1, "y": 0.2, "width": 0.5, "height": height}
     line = {"box": box, "text": "word " * words, "confidence": 0.9, "height_at_120": 10.0, "contrast": 5.0}
     return {

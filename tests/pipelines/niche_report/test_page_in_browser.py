@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/
 
 @pytest.fixture(scope="module")
 def page(open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a report whose titles are long and hostile."""
+    """The HTML file of a report. The titles of its videos are long and contain HTML tags."""
     lab = open_lab()
     plant_niche(lab, drawn, title=f"{HOSTILE} {'a' * 60}")
     made = make_report(lab, "tech")

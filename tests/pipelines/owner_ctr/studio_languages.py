@@ -175,7 +175,7 @@ _DECIMALS = {"watch_hours": 4, "rate": 2}
 
 
 def table(language: Language, separator: str = ",", seconds_as_clock: bool = False) -> str:
-    """Return the table with the videos `VIDEOS` in a language, as CSV."""
+    """Return a Studio table in the given language, as CSV. The rows of the table are the videos `VIDEOS`."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, lineterminator="\n")
     writer.writerow([language.names.get(field, "Subscribers") for field in ORDER])

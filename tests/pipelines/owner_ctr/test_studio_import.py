@@ -21,7 +21,7 @@ from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio
 
 def outcome(report: StudioImport) -> tuple[int, int, int, int]:
     """Return the numbers of new videos, of changed videos, of unchanged videos, and of videos whose stored row is from
-    a newer export.
+    a newer export than the imported file.
     """
     return report.new, report.changed, report.unchanged, report.older
 

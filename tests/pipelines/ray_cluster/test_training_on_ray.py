@@ -59,7 +59,10 @@ def test_one_worker_trains_the_weights_of_this_process_bit_for_bit_and_tells_its
 
 
 def test_two_workers_have_the_losses_of_one_process(cluster: Cluster) -> None:
-    """Compare the losses. Dropout is off, because it would drop features at random, and differently in each process."""
+    """Compare the losses of a training by two workers with the losses of a training by one process.
+
+    Dropout is off, because it would drop features at random, and differently in each process.
+    """
     arrays, config = planted(), replace(CONFIG, epochs=8, swa_start=6)
     two = replace(cluster, training_workers=2)
     model, history = fit_on_cluster(two, arrays, config, fresh(arrays, 0.0))

@@ -25,7 +25,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def added(lab: Lab, tmp_path: Path, drawn: Callable[..., bytes]) -> AddedExperiment:
-    """An experiment on a channel that the lab has stored."""
+    """An experiment that is stored in the lab. The lab also has the experiment's channel."""
     variants = []
     for seed in (1, 2):
         path = tmp_path / f"{seed}.jpg"

@@ -127,7 +127,7 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
 def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
     """Compare the lower end of the interval with the lower end of the exact interval of Clopper and Pearson.
 
-    For n independent pairs that are all right, the exact lower end is 0.025 to the power of 1 / n.
+    For n independent pairs that are all ordered correctly, the exact lower end is 0.025 to the power of 1 / n.
     """
     rows = np.arange(pairs)
     low, high = interval(np.ones(pairs), rows, rows + pairs, np.zeros(pairs, int), SHARE)

@@ -196,7 +196,7 @@ def test_an_endless_list_takes_the_crawl_a_few_calls_and_counts_as_read(lab: Lab
         spent = stub.calls["playlistItems"]
         crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    # The extra uploads make page 0 a page with new items. The crawl may therefore read one page more than without them.
+    # The extra uploads make page 0 a page with new items. Because of this page, the crawl may read one page more.
     assert spent <= LISTS[name][2] + 1
     assert any(CHANNEL in remark for remark in first.remarks)
     assert stub.calls["playlistItems"] == spent  # The next run does not read the list again.

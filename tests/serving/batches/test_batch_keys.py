@@ -11,7 +11,7 @@ from thumblab_serving.batches import batch_store
 from thumblab_serving.schemas.batches import BatchRequest
 
 UNREADABLE = {"title": "t", "thumbnails": [{"id": "p", "image_base64": "bm8gcGljdHVyZQ=="}]}
-"""An item that is finished at once, because its picture cannot be read."""
+"""An item that is finished immediately, because its picture cannot be read."""
 
 
 @pytest.fixture

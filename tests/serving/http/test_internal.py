@@ -27,7 +27,7 @@ STARTING = {
     "/internal/delete-item": {"id": "v1"},
     "/admin/faiss/delete-item": {"id": "v1"},
 }
-"""The paths that start runs of Dagster, each with a body that it accepts."""
+"""The paths that start runs of Dagster, each with a request body that the service accepts."""
 
 CHANGING = [*STARTING, "/internal/clear-cache", "/admin/faiss/clear-cache"]
 READING = ["/internal/index-stats", "/internal/index-status", "/admin/faiss/status"]

@@ -44,7 +44,7 @@ def service(with_database: Any, database_url: str) -> Iterator[Any]:
 
 
 def problem(reply: httpx.Response, status: int) -> str:
-    """Return the detail of an error answer."""
+    """Return the field `detail` of an error answer."""
     return str(problem_of(reply, status)["detail"])
 
 

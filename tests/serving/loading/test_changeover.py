@@ -30,7 +30,7 @@ def test_an_index_with_a_new_encoder_is_served_together_with_a_model_of_the_old_
         # The model still gets vectors of the old encoder, so the model's figures are the same as before.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # The service compares the pictures with the index by vectors of the new encoder. The test encodes the pictures
+        # The service finds the neighbours of a picture with vectors of the new encoder. The test encodes the pictures
         # with this encoder too, and compares their vectors with all vectors of the index. The service must have found
         # the same neighbours as the test.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)

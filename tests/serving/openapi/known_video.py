@@ -9,7 +9,9 @@ from thumblab_core.database.tables import channels, embeddings, videos
 
 CHANNEL = "UCBJycsmduvYEL83R_U4JriQ"
 VIDEO = "known-video"
-"""An id that is not an example in the OpenAPI document, because the video has no vector of its picture."""
+"""The id of the video. No example in the OpenAPI document has this id, because some requests need a video with a vector
+of its picture, and this video has none.
+"""
 
 
 def store_video(database_url: str, encoder: str) -> None:

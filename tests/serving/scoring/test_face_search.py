@@ -1,4 +1,4 @@
-"""Test how the service searches the pictures of a request for people. These tests need no network and no database."""
+"""Test how the service looks for people on the pictures of a request. These tests need no network and no database."""
 
 import threading
 from collections.abc import Callable, Iterator

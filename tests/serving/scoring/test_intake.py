@@ -130,7 +130,7 @@ def test_slow_avifs_hold_up_no_other_picture(slow):
 
 
 class Forgetful:
-    """A replacement for the image host and the encoders, whose caches have evicted a picture after it was asked for.
+    """A replacement for the image host and the encoders. The caches of both have just evicted a picture of the request.
 
     `threads` are the names of the threads in which pictures were decoded.
     """

@@ -157,4 +157,4 @@ def _change(change: Callable[["Connection"], "ClusterRow"], as_json: bool) -> No
     else:
         click.echo(cluster_line(cluster))
         if merges:
-            click.echo(f"Two clusters were merged. `thumblab people unmerge {merges[0].change_id}` takes this back")
+            click.echo(f"Two clusters were merged. `thumblab people unmerge {merges[0].change_id}` undoes the merge")

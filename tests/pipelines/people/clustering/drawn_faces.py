@@ -71,5 +71,5 @@ def _one_a_picture(clusters: Rows, pictures: Rows) -> Rows:
 
 
 def partition(clusters: Rows) -> set[frozenset[int]]:
-    """Return the clusters as sets of row numbers. The codes of the clusters are left out."""
+    """Return each cluster as a set of its faces' row numbers. The numbers of the clusters themselves are left out."""
     return {frozenset(np.flatnonzero(clusters == code).tolist()) for code in set(clusters.tolist()) - {NONE}}
