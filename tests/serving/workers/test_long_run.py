@@ -177,8 +177,8 @@ def test_two_workers_answer_without_fault_while_releases_move_and_one_is_killed(
         return question(pictures, known.known, known.title, secrets.token_bytes(12))
 
     clients = Clients(port, KEY, ask, lambda one, answer: wrong_in(releases, one, answer))
-    # `promotions` has the releases to promote, in order. None stands for the next index, which is published just before its
-    # promotion. A model follows after every tenth index.
+    # `promotions` has the releases to promote, in order. None stands for the next index, which is published just before
+    # its promotion. A model follows after every tenth index.
     promotions = [None] * INDICES
     for turn, model in enumerate(releases.models[1:]):
         promotions.insert(turn * (INDICES // MODELS + 1) + 5, model)
