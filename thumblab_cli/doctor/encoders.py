@@ -65,9 +65,9 @@ def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
 
 
 def _in_cache(known: dict[str, object]) -> bool:
-    """Return whether the weights of a model of open_clip are on this disk, in the cache of the Hugging Face hub.
+    """Return whether the weights of a model of open_clip are on this disk, in the cache of their source.
 
-    `known` is what open_clip knows of the weights, such as their repository.
+    `known` is what open_clip knows of the weights: their repository in the Hugging Face hub, or their URL.
     """
     from huggingface_hub import try_to_load_from_cache
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME

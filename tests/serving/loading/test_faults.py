@@ -20,7 +20,7 @@ from thumblab_serving.loading import faults
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Make the service retry immediately after a transient error. After another error, the service waits for an hour."""
+    """Make the service retry immediately after a transient error. After other errors, the service waits for an hour."""
     monkeypatch.setattr(faults, "TRANSIENT_WAITS", (0.0, 0.0))
     monkeypatch.setattr(faults, "PERMANENT_WAITS", (3600.0, 3600.0))
 

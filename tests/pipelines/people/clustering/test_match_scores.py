@@ -39,8 +39,8 @@ def test_the_measured_rate_at_the_threshold_is_near_the_stated_one(evidence: str
     different = cosines[person[:, None] != person]
     for score, rate in ((0.5, 1e-2), (0.7, 1e-3)):
         measured = (different >= calibration.cosine(score)).mean()
-        # If there are few known pairs, the calibration also uses the rate that it expects of random vectors. The
-        # measured rate is then lower than the requested rate.
+        # If there are few pairs, the calibration is partly a guess, which depends only on the dimension of the vectors.
+        # The measured rate is then lower than the requested rate.
         assert rate / 4 < measured < rate * 1.5
 
 
