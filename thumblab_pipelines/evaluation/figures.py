@@ -122,7 +122,7 @@ class Place:
     def figure(
         self, value: float | None, ends: tuple[float | None, float | None], pairs: int, channels: int
     ) -> Evaluation:
-        """Return the figure of this subject as an `Evaluation` with the given value.
+        """Return an `Evaluation` of this place with the given value.
 
         `ends` are the lower and the upper end of the interval. Both ends are None if no interval was computed.
         """

@@ -142,9 +142,9 @@ class _Ridge:
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:
-    """Return the values of the column [n], or their negatives if these have the higher AUC on pairs of known rows.
+    """Return the values of the column [n], or the negative values if they order the pairs of `known` rows better.
 
-    An unknown value is replaced by the median of the known rows.
+    A missing value is replaced by the median of the column over the `known` rows.
     """
     inside = data.pairs_within(known)
     winner, loser = data.pairs.winner.to_numpy(np.intp), data.pairs.loser.to_numpy(np.intp)

@@ -1,4 +1,4 @@
-"""Check the vectors of the thumbnails and titles of a niche."""
+"""Check that the thumbnails and titles of a niche have vectors, and that the vectors have length 1."""
 
 from sqlalchemy import text
 

@@ -111,8 +111,10 @@ def _unmeasured(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) 
 
 
 def _image_vectors(lab: Lab, encoder: str, rows: Sequence[Any]) -> dict[str, Vectors]:
-    """Return the stored vectors of the rows' pictures. The key of each vector is the id of the video. `encoder`: a
-    fingerprint."""
+    """Return the stored vectors of the rows' pictures. The key of each vector is the id of the video.
+
+    `encoder`: the fingerprint of the encoder that made the vectors.
+    """
     statement = (
         select(embeddings.c.video_id, embeddings.c.vector)
         .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from thumblab_core.errors import LabError
 
 Blocks = list[tuple[str, nn.Module]]
-"""Names of the transformer blocks in the tower's `named_modules`, in the order of computation."""
+"""The transformer blocks of a tower, in the order of computation. Each has its name in `named_modules` of the tower."""
 
 ALL: Literal["all"] = "all"
 

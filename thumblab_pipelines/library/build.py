@@ -111,7 +111,9 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
             f"{len(release.files)} files match their checksums; {len(index)} vectors",
             figures={"files": len(release.files), "vectors": len(index)},
         ),
-        CheckResult("encoder", same_encoder, f"made with {index.encoder}, and the settings name {expected}"),
+        CheckResult(
+            "encoder", same_encoder, f"made with the encoder {index.encoder}; the encoder in the settings is {expected}"
+        ),
         CheckResult(
             "finds_itself",
             not lost,
@@ -144,7 +146,7 @@ def promote_index(lab: Lab, niche: str) -> Served:
         build_is_newer = build is not None and (served is None or was_read_after(build, served))
         release = build if build_is_newer else served
         if release is None:
-            raise LabError(f"{niche} has no index release; `thumblab refresh {niche}` makes one")
+            raise LabError(f"{niche} has no index release; make the release with `thumblab refresh {niche}`")
         failed = [check.explanation for check in check_index(lab, release) if not check.passed]
         if failed:
             raise LabError(f"{release} is not promoted: {'; '.join(failed)}")
@@ -198,7 +200,10 @@ def check_served_index(lab: Lab, expected: Release) -> list[CheckResult]:
 
 
 def _builds(lab: Lab, niche: str) -> list[Release]:
-    """Return the releases that were built from the database, oldest first. Releases made by changes are left out."""
+    """Return the releases that were built from the database, oldest first.
+
+    A release that was made by adding or removing single videos is left out.
+    """
     return [release for release in lab.releases.all(INDEX, niche) if not release.info.get("changed_since")]
 
 

@@ -156,7 +156,8 @@ def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheInd
         _require_rebuild(lab, niche, f"{niche} serves no index yet")
     index = NicheIndex.load(served)
     if index.encoder != encoder:
-        _require_rebuild(lab, niche, f"the served index was made with {index.encoder}, and the settings name {encoder}")
+        made = f"the served index was made with the encoder {index.encoder}"
+        _require_rebuild(lab, niche, f"{made}; the encoder in the settings is {encoder}")
     return served, index
 
 

@@ -129,7 +129,7 @@ def reduced(vectors: Float32s, components: int = COMPONENTS) -> Float64s:
 
 
 def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Float64s:
-    """Return the places in the units of t-SNE or of the principal components, float64 [n, 2]."""
+    """Return the places of the n videos, float64 [n, 2], in the units of t-SNE or of the principal components."""
     if len(vectors) < _FEWEST or not components.any():
         return _few(components, vectors, earlier)
     import openTSNE

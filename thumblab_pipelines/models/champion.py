@@ -94,7 +94,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     """
     newest = lab.releases.latest(MODEL, ALL)
     if newest is not None and registry.of_release(newest.release_id) is None:
-        raise LabError(f"MLflow has no model of {newest}; materialize ranking_model again")
+        raise LabError(f"MLflow has no model of the release {newest}; materialize ranking_model again")
     before, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     chosen = alias_state(before, serving).chosen
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NAME = "thumbnail-ranker"
-"""The name of the experiment and of the registered model."""
+"""The name of the lab's experiment in MLflow, and of its registered model."""
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
@@ -213,7 +213,7 @@ class Tracker:
         """Return the registered model's version in MLflow that was made from the release.
 
         Return None if no run has logged the release and registered it as a version. The runs of the release are
-        searched until such a run is found. If a run that was searched earlier is still running or has no version, it is
+        searched until such a run is found. Each run that was searched before and is still running or has no version is
         marked as failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):

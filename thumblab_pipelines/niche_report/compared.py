@@ -237,11 +237,11 @@ def _weights(compared: Compared) -> Float64s:
 
 
 def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
-    """Return a score of each video [k]. The sum of the winners' scores is the share of the niche (see this module's
-    docstring) plus a constant.
+    """Return a score of each video [k].
 
-    The constant depends only on the number of winners in each stratum. So the permutation test can use this sum instead
-    of the share of the niche.
+    The sum of the winners' scores is a constant plus the share of the niche, which the module's docstring defines. The
+    constant depends only on the number of winners in each stratum. So the permutation test can use this sum instead of
+    the share of the niche.
     """
     return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
 

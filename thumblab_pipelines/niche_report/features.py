@@ -78,7 +78,8 @@ _TITLE_FLAGS = {
     18: ("title_versus", "vs in the title"),
     19: ("title_pictograph", "an emoji in the title"),
 }
-"""The name of each flag, and the words for it in a sentence. The key is the flag's position in `title_facts`."""
+"""The name of each flag, and the words that stand for the flag in a sentence. The key is the flag's position in
+`title_facts`."""
 
 FEATURES: tuple[Feature, ...] = (
     *(Feature(name, SUB_SCORES, *_SUB_SCORES[name]) for name in NAMES),

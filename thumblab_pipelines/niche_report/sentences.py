@@ -69,7 +69,7 @@ def size(finding: Finding) -> str:
 
 
 def usual(finding: Finding) -> str:
-    """Return the usual value for winners, and the usual value for other videos of their channels."""
+    """Return a text with the usual value of the feature for winners, and for other videos of their channels."""
     winners, others = number(finding.winners_usual), number(finding.others_usual)
     if finding.kind == FLAG:
         return f"{winners} % of winners, {others} % of other videos"

@@ -58,11 +58,12 @@ def read_report(name: str, data: bytes) -> ReachTable:
         header = list(reader.fieldnames or [])
         lines = [(reader.line_num, cells) for cells in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabError(f"the file is not CSV text ({type(error).__name__}); the next run tries again") from None
+        raise LabError(f"the file is not CSV text ({type(error).__name__}); the next run reads it again") from None
     missing = [column for column in COLUMNS if column not in header]
     if missing:
-        columns = ", ".join(header)[:200] or "no columns"
-        raise LabError(f"the file lacks the column {', '.join(missing)} and has {columns}; the next run tries again")
+        columns = ", ".join(header)[:200] or "none"
+        lacking = ", ".join(missing)
+        raise LabError(f"the file lacks the column {lacking}; its columns: {columns}; the next run reads it again")
     table = ReachTable(len(lines))
     seen: set[tuple[str, date]] = set()
     above_one = 0

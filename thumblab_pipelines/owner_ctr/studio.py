@@ -102,7 +102,7 @@ def import_studio(
                 reach_by_video[reach.video_id] = reach
     if repeated:
         report.remarks.append(
-            f"{repeated} rows repeat a video that is in another of the {report.tables} tables; for each video, "
+            f"{repeated} rows have a video that another of the {report.tables} tables has too; for each video, "
             "the row with the most impressions was used"
         )
     if not reach_by_video:
@@ -126,7 +126,7 @@ def import_studio(
 
 
 def not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
-    """Return the videos in `video_ids`, without the videos of channels that belong to an API key."""
+    """Return the ids in `video_ids`, without the videos of channels that were added with a named key."""
     of_keys = select(videos.c.video_id).join(channels, channels.c.channel_id == videos.c.channel_id)
     of_keys = of_keys.where(
         videos.c.video_id == any_(literal(list(video_ids), ARRAY(Text))), channels.c.owner.is_not(None)

@@ -38,7 +38,7 @@ from thumblab_pipelines.owner_ctr.studio_numbers import (
 )
 
 _MOST_CELLS = 2_000
-"""Maximum number of rows that are examined."""
+"""Maximum number of rows of a table that are examined to recognise the columns."""
 
 _LARGEST_USUAL_RATE = 30.0
 """Maximum median of a column of click-through rates. A column with a higher median is not recognised as click-through
@@ -197,7 +197,7 @@ class _Table:
         return usual and _fits(shown, rates) is not False
 
     def find_metrics(self) -> None:
-        """Find the length of the videos, the views and the hours of watching."""
+        """Find the columns with the length of the videos, the views and the watch time in hours."""
         published = self.at.get(PUBLISHED)
         if VIEWS not in self.at:
             pairs = [
@@ -267,10 +267,10 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether `rates` are the click-through rates of the impressions in `shown`. Return None if the totals do
-    not show this.
+    """Return whether `rates` are the click-through rates of the impressions in `shown`.
 
-    If the table has all videos, the total of the rates is the mean of the rates, weighted by the impressions.
+    Return None if the row of totals is missing or covers other videos. If the totals cover exactly the table's videos,
+    the total of the rates is the mean of the rates, weighted by the impressions.
     """
     if shown.total is None or rates.total is None:
         return None

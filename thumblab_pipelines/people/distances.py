@@ -1,4 +1,4 @@
-"""Plot a histogram of the similarities of two faces, with the threshold."""
+"""Plot a histogram of the cosines of pairs of faces, with the threshold above which two faces match."""
 
 import base64
 import io

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Tasks(Protocol):
-    """A place where independent tasks are computed."""
+    """The interface of everything that can compute independent tasks, such as a Ray cluster or this process."""
 
     def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
         """Return `function(item)` for each item, in order. The function and the items must be picklable."""

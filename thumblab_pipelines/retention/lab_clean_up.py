@@ -1,5 +1,5 @@
-"""Remove deleted videos from what all niches share: the pictures, the faces, the training pairs, the map of all niches
-and the channel adapters. Delete abandoned trainings and old predictions too.
+"""Remove deleted videos from the data that all niches share: the pictures, the faces, the training pairs, the map of
+all niches and the channel adapters. Delete abandoned trainings and old predictions too.
 
 Each clean-up reads what belongs to the whole lab. So it runs once a day, and not once for each niche.
 """
@@ -41,7 +41,7 @@ class CleanedLab:
 
 
 def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> CleanedLab:
-    """Remove deleted videos from what all niches share. If one clean-up fails, all other clean-ups still run.
+    """Remove deleted videos from the data that all niches share. If one clean-up fails, all other clean-ups still run.
 
     Each clean-up compares the stored data with the current rows of the database. So the function does not rely on an
     earlier run, and the next call repeats a clean-up that failed.

@@ -25,7 +25,7 @@ LEAST_SLOPE = 1e-6
 
 _BINS = 10
 _DRAWS = 200
-"""Number of times that `error_if_calibrated` draws the winners of all pairs."""
+"""Number of times that `error_if_calibrated` draws a random winner for every pair."""
 
 _RIDGE = 1e-6
 """A small penalty on the slope. Without this penalty, the slope would be infinite if all gaps are positive."""

@@ -83,7 +83,8 @@ class Checkpoint:
                 header = file.metadata() or {}
                 if header.get("digest") != self.digest:
                     _log.warning(
-                        "%s belongs to a training with other pairs, settings or processes; starting from the beginning",
+                        "%s belongs to a training with other pairs, settings or processes; "
+                        "this training starts from the beginning",
                         self.path,
                     )
                     return None
@@ -94,7 +95,7 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except SafetensorError as error:
-            _log.warning("%s cannot be read (%s); starting from the beginning", self.path, error)
+            _log.warning("%s cannot be read (%s); this training starts from the beginning", self.path, error)
             return None
 
     def remove(self) -> None:

@@ -89,7 +89,7 @@ def _happened_later(corpus: Corpus) -> Flags:
     known = videos[videos.part.isin([TRAIN, VALIDATION])]
     published = pd.to_datetime(known.published_at, utc=True).dt.tz_localize(None)
     latest = pairs.channel_id.map(published.groupby(known.channel_id).max())
-    # A channel without known videos has no latest date, so all its pairs count as later.
+    # A channel without known videos has no latest date. So none of its pairs happened on or before the latest date.
     later = (pairs.part == TEST) & ~(pairs.happened_on <= latest) & ~pairs.video_id.isin(known.video_id)
     return np.asarray(later, bool)
 

@@ -74,8 +74,8 @@ class OneTitleScorer:
     def _crossed_scores(self, pictures: Rows, titles: Rows) -> tuple[Float64s, Float64s]:
         """Return the scores [k] of the pictures of the videos `pictures`, under the titles of the videos `titles`.
 
-        The first result is the scores without channel adapters, the second result the scores with them. The video with
-        the picture and the video with the title must belong to the same channel.
+        The first array has the scores without channel adapters, and the second array has the scores with adapters. The
+        video with the picture and the video with the title must belong to the same channel.
         """
         without, adapted, inputs = np.zeros(len(pictures)), np.zeros(len(pictures)), self.corpus.inputs
         layout = self.model.model.config.layout

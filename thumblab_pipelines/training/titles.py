@@ -251,7 +251,9 @@ class _Channel:
 
 
 def _alike_in_meaning(vectors: Float32s, known: Rows) -> Floats:
-    """Return how similar the meanings of each title [a, d] of a channel and each known title are: 0 to 1, [a, v].
+    """Return the similarity (0 to 1) of each of a titles of a channel to each of its v known titles, [a, v].
+
+    `vectors` [a, d] stand for the meanings of the titles. `known` [v] are the rows of the known titles.
 
     The mean of the known titles is subtracted first. Otherwise, all titles of a channel about one topic would be alike.
     """

@@ -20,7 +20,7 @@ CHECK = "not_too_many"
 """The name of the Dagster asset check that fails if a run withheld deletions."""
 
 _FEW = 5
-"""Number of videos that a run may always delete, even if they are a large share of a small niche."""
+"""The number of videos that one Dagster run may always delete, even if they are a large share of a small niche."""
 
 _COUNT = text("SELECT count(*) FROM videos WHERE niche = :niche AND source = 'youtube'")
 
@@ -122,6 +122,6 @@ class LimitedDeletion:
         ) + (confirm if self._has_partition else "")
 
     def check(self) -> CheckResult:
-        """Return the asset check, which fails if any video was withheld."""
+        """Return the asset check, which fails if the deletion of any video was withheld."""
         figures = {"deleted": self.deleted.total(), "withheld": self.withheld.total(), "limit": self._most}
         return CheckResult(CHECK, not self.withheld, self.explanation, figures=figures)

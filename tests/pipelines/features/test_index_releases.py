@@ -57,7 +57,7 @@ def test_a_video_that_was_not_observed_for_91_days_leaves_the_library(bench: Ben
 def test_the_error_of_an_empty_library_says_what_to_do(bench: Bench) -> None:
     with pytest.raises(LabError, match="library of tech is empty: none of its"):
         build.build_index(bench.lab, NICHE)
-    with pytest.raises(LabError, match="has no index release; `thumblab refresh tech` makes one"):
+    with pytest.raises(LabError, match="has no index release; make the release with `thumblab refresh tech`"):
         build.promote_index(bench.lab, NICHE)
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_release_is_not_promoted_and_the_old_one_is_still_served(bench
 def test_a_release_of_a_different_encoder_than_the_settings_name_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.pictures = CountingPictures("another-768")
-    with pytest.raises(LabError, match="made with builtin-768-v3, and the settings name another-768"):
+    with pytest.raises(LabError, match="made with the encoder builtin-768-v3; the encoder in the settings is another-768"):
         build.promote_index(bench.lab, NICHE)
     assert keeps(bench, release)
 

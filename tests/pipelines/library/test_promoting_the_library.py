@@ -209,11 +209,12 @@ def test_an_index_of_another_encoder_takes_no_change_and_requests_a_rebuild(
     info = before.info | {"encoder": "another", "inputs": "x", "as_of": before.info["as_of"]}
     lab.releases.serving.promote(lab.releases.publish(INDEX, NICHE, lambda folder: None, info, sharing=before))
     with pytest.raises(
-        RebuildRequiredError, match=r"made with another, and the settings name builtin.*thumblab index rebuild"
+        RebuildRequiredError,
+        match=r"made with the encoder another; the encoder in the settings is builtin.*thumblab index rebuild",
     ):
         put_in(lab, NICHE, ids(lab)[:1])
     (request,) = open_rebuild_requests(lab)
-    assert (request.niche, "made with another" in request.reason) == (NICHE, True)
+    assert (request.niche, "made with the encoder another" in request.reason) == (NICHE, True)
     assert any("a rebuild is requested" in remark for remark in index_status(lab, NICHE).remarks)
     add_views(lab)
     rebuild(lab)

@@ -93,7 +93,7 @@ def test_all_tables_of_a_zip_are_read_and_the_row_with_the_most_impressions_is_u
         c: (300, 0.03),
     }
     assert report.remarks == [
-        "1 rows repeat a video that is in another of the 2 tables; for each video, the row with the most impressions "
+        "1 rows have a video that another of the 2 tables has too; for each video, the row with the most impressions "
         "was used"
     ]
     assert [problem.problem for problem in report.problems] == [

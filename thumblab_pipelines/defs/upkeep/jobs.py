@@ -38,7 +38,7 @@ daily_retention = niche_schedule(
 apply_lab_retention = dg.define_asset_job(
     "apply_lab_retention",
     selection=dg.AssetSelection.assets("lab_retention"),
-    description="Remove deleted videos from what all niches share, and apply retention to retired niches.",
+    description="Remove deleted videos from the data that all niches share, and apply retention to retired niches.",
     tags=max_runtime(hours=2) | AFTER_DAILY,
 )
 
@@ -50,5 +50,5 @@ daily_lab_retention = dg.ScheduleDefinition(
     cron_schedule="40 4 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Cleans what all niches share, daily at 04:40 in Hobart, after the retention of the niches.",
+    description="Cleans the data that all niches share, daily at 04:40 in Hobart, after the retention of the niches.",
 )

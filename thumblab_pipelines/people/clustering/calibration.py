@@ -31,11 +31,11 @@ _TAIL = 1.05
 because some people look alike."""
 
 _LOW, _HIGH = 0.05, 0.30
-"""The quantiles from which the mean and the spread of random pairs are computed. Pairs of one person are above both
-quantiles."""
+"""The mean and the spread of the cosines of random pairs are computed from these two quantiles of the cosines. Pairs of
+faces of one person have larger cosines than both quantiles."""
 
 _EXCEEDED = 20
-"""Minimum number of pairs above a quantile. A quantile with fewer pairs above it is not used."""
+"""Minimum number of pairs whose cosine is above the quantile that is used as the upper end."""
 
 
 def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:

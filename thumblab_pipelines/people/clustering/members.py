@@ -13,8 +13,8 @@ from thumblab_pipelines.people.clustering.faces import NONE, Faces
 class Members:
     """The cluster of each face. Methods check whether a face may join a cluster, and whether two clusters may merge.
 
-    An anchor is a cluster that already has a code. The anchors are the first clusters. A face can be banned only from
-    an anchor.
+    An anchor is a cluster that already has a code. The anchors have the lowest cluster numbers. A face can be banned
+    only from an anchor.
     """
 
     def __init__(self, faces: Faces, anchors: Rows, count: int) -> None:

@@ -72,7 +72,7 @@ class LabelledFaces:
         )
 
     def coded(self) -> CodedFaces:
-        """Return the faces with unit vectors, and with numbers instead of keys."""
+        """Return the faces with unit vectors. Each person and each picture has a number instead of a key."""
         vectors = self.vectors.astype(np.float64)
         return CodedFaces(
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True),

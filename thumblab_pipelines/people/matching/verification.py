@@ -192,8 +192,8 @@ class _Curve:
         rising, of_impostor = -self.genuine.scores, -self.impostor.scores
         self.higher = np.searchsorted(rising, of_impostor, side="left")
         self.not_lower = np.searchsorted(rising, of_impostor, side="right")
-        # If several impostor pairs have the same score, a threshold accepts all or none of them. `last` has the row of
-        # the last pair with each score.
+        # If several impostor pairs have the same score, a threshold accepts all or none of them. For each different
+        # score, `last` has the row of the last pair with this score.
         scores = self.impostor.scores
         self.last = np.nonzero(np.append(scores[1:] != scores[:-1], True))[0]
 

@@ -35,7 +35,8 @@ PRIOR_VERSION = "title prior 1"
 
 _PENALTY = 30.0
 _LEAST_CHANNELS = 10
-"""Minimum number of channels of a prior. With fewer channels, the prior would mostly describe single channels."""
+"""Minimum number of channels to which a title prior is fitted. With fewer channels, the prior would mostly describe
+single channels."""
 _ROBUST = 1.4826
 """The standard deviation of a normal distribution, divided by its median absolute deviation."""
 
