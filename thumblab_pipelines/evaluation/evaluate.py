@@ -190,7 +190,7 @@ def _references(data: Dataset, rows: tuple[Rows, Rows | None]) -> dict[str, Floa
 
 
 def _folds(data: Dataset) -> list[Flags]:
-    """Return for each fold of channels the flags [n] of its videos.
+    """Return for each fold of channels whether each video [n] belongs to the fold.
 
     A fold is left out if it has no videos, or if it has all videos.
     """

@@ -177,7 +177,10 @@ class HeldOutPairs:
             yield mean_figure(place, model_wins - reference_wins, sides, DIFFERENCE)
 
     def detailed_aucs(self, videos: pd.DataFrame, scorer: str, scores: Floats) -> Iterator[Evaluation]:
-        """Yield the AUC by margin, by niche and by channel. `videos` are the videos of the release."""
+        """Yield the AUC for each range of margins, for each niche and for each channel.
+
+        `videos`: the videos of the release.
+        """
         for low, high in pairwise(MARGINS):
             inside = (self._margin >= low) & ((self._margin < high) | (high == MARGINS[-1]))
             yield self._auc(f"margin {low:g}-{high:g}", scorer, scores, inside)

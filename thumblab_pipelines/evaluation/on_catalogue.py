@@ -246,7 +246,7 @@ def _first(videos: pd.DataFrame, share: float) -> Flags:
 
 
 def _outside(pairs: pd.DataFrame, rows: Flags) -> pd.DataFrame:
-    """Return the pairs without any flagged video. `rows` [n]: the flags of the videos."""
+    """Return only the pairs whose two videos are both not in `rows` [n]."""
     touched = rows[pairs.winner.to_numpy(np.intp)] | rows[pairs.loser.to_numpy(np.intp)]
     untouched: pd.DataFrame = pairs[~touched]
     return untouched

@@ -41,9 +41,10 @@ def variants_query(where: str = "true") -> str:
 def compared_without_vector(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
     """Return the compared pictures or titles of a niche that have no vector from this encoder yet.
 
-    `what`: `PICTURE` or `TITLE` of `encoding`. `encoder`: a fingerprint. A picture or title is left out if the encoder
-    returned no valid vector for it in an earlier run. First encode the pictures and titles that videos show now, then
-    call this function. Save the vectors of the returned pictures or titles in the table `EARLIER`.
+    `what`: `PICTURE` or `TITLE` of `encoding`. `encoder`: the fingerprint of the encoder. A picture or title is left
+    out if the encoder returned no valid vector for it in an earlier run. First encode the pictures and titles that
+    videos show now, then call this function. Save the vectors of the returned pictures or titles in the table
+    `EARLIER`.
     """
     of_niche = "v.niche = :niche"
     in_niche = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche)"

@@ -191,8 +191,8 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
     made_with = str(pairs_release.info["image_encoder"])
     if not made_with.startswith(f"{encoder.base}-"):
         raise LabError(
-            f"the pairs were made with {made_with}, but the settings name {encoder.base}; materialize training_pairs "
-            "again"
+            f"the pairs were made with the encoder {made_with}, but the settings name {encoder.base}; materialize "
+            "training_pairs again"
         )
     return encoder
 

@@ -77,10 +77,10 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
             status.remarks.append(str(search["note"]))
         age = datetime.now(UTC) - as_of(served)
         if age.days >= 2:
-            status.remarks.append(f"it is {age.days} days old")
+            status.remarks.append(f"the served index is {age.days} days old")
     held = lab.releases.serving.held(INDEX, niche)
     if held is not None:
-        status.remarks.append(f"held: {held}; `thumblab index resume {niche}` ends the hold")
+        status.remarks.append(f"the served index is held: {held}; `thumblab index resume {niche}` ends the hold")
     build = newest_build(lab, niche)
     if build is not None and served is not None and was_read_after(build, served):
         status.remarks.append(f"{build.release_id} is built but not served")

@@ -257,7 +257,7 @@ def _trustworthiness(release: Release) -> CheckResult:
 def _drift(release: Release) -> CheckResult:
     value = release.info["drift"]
     if value is None:
-        return CheckResult("drift", True, "there was no map to start from", advisory=True)
+        return CheckResult("drift", True, "there was no earlier map with which to compare the places", advisory=True)
     return CheckResult(
         "drift",
         value <= MOST_DRIFT,

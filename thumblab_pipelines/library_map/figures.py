@@ -16,7 +16,7 @@ from thumblab_pipelines.statistics.intervals import interval_of_channels
 RECENT_WEEKS, BEFORE_WEEKS = 4, 8
 _LEAST_CHANNELS = 3
 _LEAST_VIDEOS = 3
-"""The cluster's shares of the videos of two periods are compared only if each period has this many of its videos."""
+"""The growth of a cluster is computed only if each of the two periods has at least this number of its videos."""
 _FURTHEST = math.log(1e6)
 
 

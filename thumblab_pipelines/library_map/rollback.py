@@ -16,7 +16,7 @@ def roll_back_map(lab: Lab, scope: str, release_id: str | None = None) -> Releas
     try:
         return serve_older(lab.releases, LIBRARY_MAP, scope, release_id, Release.verify)
     except NoOlderReleaseError as error:
-        raise LabError(f"{error}; the materializations of the map's asset in Dagster list the releases") from None
+        raise LabError(f"{error}; the page of the map's asset in Dagster shows the ids of its releases") from None
 
 
 def resume_map(lab: Lab, scope: str) -> Release | None:

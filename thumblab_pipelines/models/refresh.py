@@ -1,8 +1,8 @@
 """Build and serve the indices and the model from the videos that the lab has, without a call to YouTube.
 
 This refresh is for a lab without an API key. The videos of such a lab come from imported catalogues. The refresh runs
-the steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after
-a stopped refresh, the next refresh continues where it stopped.
+the steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So if a
+refresh is stopped, the next refresh does only the rest of the work.
 """
 
 from collections.abc import Callable, Sequence

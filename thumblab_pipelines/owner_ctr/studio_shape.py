@@ -155,7 +155,7 @@ class _Table:
                 self.at[VIDEO] = at
 
     def find_text(self) -> None:
-        """Find the title and the date of publication."""
+        """Find the columns with the title and the date of publication."""
         if VIDEO not in self.at:
             return
         for at in range(len(self.header)):
@@ -210,8 +210,8 @@ class _Table:
             elif not pairs and published is not None:
                 pairs = self._first_metric(published + 1)
             if pairs:
-                # In every language, the name of the column of hours has the unit in parentheses. So the views are the
-                # column before such a name.
+                # In every language, the name of the column of hours has the unit in parentheses. The column before the
+                # column of hours has the views.
                 self.at[VIEWS] = max(pairs, key=lambda at: ("(" in self.header[at + 1], at))
         if VIEWS in self.at and WATCH_HOURS not in self.at and self._may_be_hours(self.at[VIEWS] + 1, least=0):
             self.at[WATCH_HOURS] = self.at[VIEWS] + 1

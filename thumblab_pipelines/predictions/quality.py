@@ -180,8 +180,11 @@ def _of_videos(pairs: Sequence[PublishedPair]) -> OrderFigures | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """m pairs of two variants or of two videos: the numbers of the winner, the loser and the channel of each pair
-    [m]."""
+    """m pairs of two variants or of two videos.
+
+    `winners` [m] and `losers` [m]: a number that stands for each variant or video. `channel` [m]: a number that stands
+    for the channel of each pair.
+    """
 
     winners: Rows
     losers: Rows

@@ -21,13 +21,17 @@ from thumblab_pipelines.ray_cluster import node_facts
 _REACH_S = 5.0
 """How long the head node may take to accept a connection, in seconds."""
 _CHECK_S = 120.0
-"""How long the nodes may take to describe themselves, in seconds. Each node starts a process first."""
+"""Maximum time in seconds until all nodes have said which code and files they have. Each node starts a process
+first."""
 _NAMED = 3
 """Maximum number of differing packages that are named in an error message."""
 
 _lock = threading.Lock()
 _connected: tuple[str, set[tuple[str, Path]]] | None = None
-"""The address of the cluster that this process is connected to, and its checked nodes, each with a data folder."""
+"""The address of the cluster to which this process is connected, or None if it is connected to no cluster.
+
+For each node that `_check` has accepted, the second value has the id of the node and the data folder that it sees.
+"""
 
 
 class ClusterError(LabError):
@@ -144,7 +148,10 @@ def _unreachable(address: str, error: Exception) -> ClusterError:
 
 
 def _check(ray: Any, nodes: list[dict[str, Any]], data_dir: Path) -> None:
-    """Check the code, the packages and the data folder of the nodes. Raises `LabError` for the first bad node."""
+    """Check that each node has the code and the packages of this process, and sees the data folder.
+
+    Raises `LabError` for the first node that does not.
+    """
     if not nodes:
         return
     ray.cloudpickle.register_pickle_by_value(node_facts)

@@ -158,7 +158,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, successors: bool = True) ->
                     failed = error
                     continue
                 # A damaged release cannot be checked and may contain a deleted video, so it is deleted.
-                _log.warning("%s is deleted without a successor: %s", release, error)
+                _log.warning("%s is deleted and no successor replaces it: %s", release, error)
             if remaining is not None:
                 publish_successor(lab, remaining, ALL if release == newest else SUCCEEDED, run_id)
             lab.releases.remove(release)

@@ -336,7 +336,7 @@ def test_an_unsuitable_encoder_is_refused_in_one_sentence(coloured: Coloured, tm
     with pytest.raises(LabError, match="only an open_clip encoder can be fine-tuned, not builtin"):
         fine_tune(builtin, coloured.pairs, QUICK)
     other = dataclasses.replace(coloured.pairs, info={**coloured.pairs.info, "image_encoder": "builtin-768-v3"})
-    with pytest.raises(LabError, match="the pairs were made with builtin-768-v3, but the settings name open_clip-tiny"):
+    with pytest.raises(LabError, match="made with the encoder builtin-768-v3, but the settings name open_clip-tiny"):
         fine_tune(lab, other, QUICK)
 
 

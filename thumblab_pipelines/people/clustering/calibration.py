@@ -16,8 +16,8 @@ _LEAST_KNOWN = 1000
 instead."""
 
 _PRIOR_PAIRS = 5000
-"""The distribution of cosines is first guessed from the dimension of the vectors. This number is the weight of the
-guess, as a number of pairs."""
+"""The distribution of cosines is first guessed from the dimension of the vectors. In the estimate, the guess has the
+same weight as this number of pairs."""
 
 _INDEPENDENT = 10
 

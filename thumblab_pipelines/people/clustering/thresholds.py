@@ -1,4 +1,4 @@
-"""Compute how similar a face must be to a cluster to join it, and how similar two clusters must be to be merged."""
+"""Compute the minimum cosines at which a face joins a cluster, and at which two clusters are merged."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class Thresholds:
 
     @classmethod
     def of(cls, calibration: Calibration, settings: ClusterSettings, clusters: int) -> Thresholds:
-        """Compute the thresholds for a number of clusters."""
+        """Compute the thresholds that apply when there are this many `clusters`."""
         rate = join_rate(settings.person_match_threshold, clusters)
         return cls(calibration.cosine_at_rate(rate), calibration.cosine_at_rate(rate * _STRICTER))

@@ -40,8 +40,8 @@ class JudgedPairs:
     """m pairs of faces with their similarity without a head (`before`) and with a head (`after`). The head was trained
     on neither person of a pair.
 
-    `first`, `second`: numbers of the people [m]. `same`: whether the pair counts as one person [m]. `weight` [m]: if k
-    heads have judged a pair, the pair occurs k times, each time with the weight 1 / k.
+    `first`, `second` [m]: the number that stands for each person. `same` [m]: whether the pair counts as one person.
+    `weight` [m]: if k heads have judged a pair, the pair occurs k times, each time with the weight 1 / k.
     """
 
     first: Rows
