@@ -121,7 +121,8 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    # `name` already contains the precision. With float32, the lab adds no second precision.
+    # The name of an encoder with another precision than float32 ends with this precision. So the setting
+    # `encoder_precision` is float32, because the lab would add any other precision to the name a second time.
     return {"image_encoder": name, "encoder_precision": "float32"}
 
 

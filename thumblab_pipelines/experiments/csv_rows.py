@@ -78,7 +78,7 @@ class ExperimentTable(ReadTable):
         yield from self.good_rows(rows, self._row)
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        if not self._header:  # A quote in the header is never closed, so the header is not known yet.
+        if not self._header:  # The header is not known if a quote in it is never closed.
             return False
         return bool(_DAY.fullmatch(cells[self._header.index("started_on")].strip()))
 

@@ -17,9 +17,10 @@ BACKGROUND_SECONDS = 600.0
 """Seconds for which one run in the background works on the crawl's videos."""
 
 _SLICE = 64
-"""Number of pieces of work in a slice. A run looks at the clock only between two slices."""
+"""Number of pictures or titles in a slice. A run checks only between two slices whether its time is used up."""
 _ON_CLUSTER = 32
-"""How many times larger a slice is on a Ray cluster, whose workers start anew for each slice."""
+"""Factor for the size of a slice on a Ray cluster. The slices are larger there, because the workers start again for
+each slice."""
 
 T = TypeVar("T")
 
@@ -56,8 +57,9 @@ class CrawlTurn:
         return [piece for piece in work if video_id(piece) not in self._crawled], crawled
 
     def spend(self, work: Sequence[T], do: Callable[[Sequence[T]], None]) -> None:
-        """Call `do` with slices of the work until the time of this run is used up. Add the number of remaining pieces
-        to `left`.
+        """Call `do` with slices of `work` until the time of this run is used up.
+
+        Then add the number of the remaining items of `work` to `left`.
         """
         for start in range(0, len(work), self._slice):
             if self._seconds is not None and self._used >= self._seconds:

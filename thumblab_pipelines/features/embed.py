@@ -114,7 +114,7 @@ def embed(
     def titles_into(made: Made) -> Callable[[Sequence[Source]], None]:
         return lambda sources: made.add(encode_titles(lab, of_titles, sources, progress, niche))
 
-    # Titles come first, because they cost little.
+    # Titles are encoded first, because encoding a title takes little time.
     turn.spend(crawled_titles, titles_into(made_titles))
     turn.spend(crawled, pictures_into(made_pictures))
     turn.spend(crawled_earlier_titles, titles_into(made_earlier_titles))
@@ -225,8 +225,8 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
     A failed picture or title got no valid vector in an earlier run.
 
-    `encoder`: a fingerprint. `source`: the table of the videos, or a join with this table. `digest`: an SQL expression
-    for the digest of the picture or title in a row of `source`.
+    `encoder`: the fingerprint of the encoder. `source`: the table of the videos, or a join with this table. `digest`:
+    an SQL expression for the digest of the picture or title in a row of `source`.
     """
     statement = (
         select(

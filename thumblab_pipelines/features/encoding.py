@@ -66,9 +66,9 @@ def without_vector(
 ) -> list[Source]:
     """Return the pictures or titles that have no vector from this encoder yet.
 
-    Only the first picture or title of each video is returned. `what`: `PICTURE` or `TITLE`. `encoder`: a fingerprint.
-    The videos are those of `niche` or of `channel`. A picture or title is left out if the encoder returned no valid
-    vector for it in an earlier run.
+    Only the first picture or title of each video of `niche` or `channel` is returned. A picture or title is left out if
+    the encoder returned no valid vector for it in an earlier run. `what`: `PICTURE` or `TITLE`. `encoder`: the
+    fingerprint of the encoder.
     """
     of_scope = "video_id IN (SELECT video_id FROM videos WHERE niche = :niche OR channel_id = :channel)"
     stored = stored_vectors_query(f"encoder = :encoder AND {of_scope}")

@@ -105,8 +105,8 @@ def _measuring(version: str, models: Models, images: ImageStore) -> Measuring:
     work = Measuring(meter, tower, models, images)
     if work.version != version:
         raise LabError(
-            f"a worker measures with version {work.version}, but the sub-scores are saved as version {version}; put the "
-            "same model files on every node"
+            f"a worker measures with version {work.version} of the meter, but the sub-scores are saved as version "
+            f"{version}; put the same model files on every node"
         )
     return work
 

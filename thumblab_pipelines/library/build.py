@@ -117,7 +117,7 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
         CheckResult(
             "finds_itself",
             not lost,
-            f"{len(rows) - len(lost)} of {len(rows)} searches with a video's own vector find the video first",
+            f"for {len(rows) - len(lost)} of {len(rows)} videos, a search with the video's own vector finds it first",
             figures={"sampled": len(rows), "lost": len(lost)},
         ),
         CheckResult(

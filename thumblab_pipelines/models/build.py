@@ -231,7 +231,7 @@ def check_model(lab: Lab, release: Release) -> list[CheckResult]:
         CheckResult(
             "encoders",
             encoders == expected,
-            f"trained on {' and '.join(encoders)}; the settings name {' and '.join(expected)}",
+            f"trained on vectors of {' and '.join(encoders)}; the settings name {' and '.join(expected)}",
             figures={"of_the_settings": int(encoders == expected)},
         ),
         CheckResult(

@@ -217,7 +217,8 @@ def _version() -> str | None:
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of nested dictionaries in one dictionary. Lists are left out.
 
-    A key of the result consists of the keys on the way to the value, joined by dots.
+    A key of the result consists of all keys that lead to the value, joined by dots. For example, {"a": {"b": 1}}
+    becomes {"a.b": 1}.
     """
     flat: dict[str, Any] = {}
     for name, inner in value.items():

@@ -69,8 +69,8 @@ def retain_retired_niches(lab: Lab, progress: Progress = silent, run_id: str | N
 def retain_retired(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None) -> str:
     """Apply `retain` to a retired niche. Return a text about what was refreshed and deleted.
 
-    By forgetting a niche, a person has confirmed that all its videos are deleted. Raises the `LabError` of `retain`.
-    Also raises `LabError` if a blocking check of the retention fails.
+    If a person has forgotten the niche, the deletion of all its videos counts as confirmed. Raises the `LabError` of
+    `retain`. Also raises `LabError` if a blocking check of the retention fails.
     """
     with lab.engine.connect() as connection:
         forgotten = connection.scalar(select(niches.c.name).where(niches.c.name == niche)) is None

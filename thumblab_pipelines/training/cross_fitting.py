@@ -25,7 +25,7 @@ RUNS = 5
 def folds_in_time(channel: npt.NDArray[np.str_]) -> Rows:
     """Divide the rows of each channel into five folds of equal size. Return the fold, 0 to 4, of each row [n].
 
-    The rows of each channel must be in order of time. Group 0 has the first rows.
+    The rows of each channel must be in order of time. Fold 0 has the first rows of each channel.
     """
     _, number = np.unique(channel, return_inverse=True)
     size = np.bincount(number)

@@ -15,7 +15,7 @@ frequent_observation = niche_schedule(
     "frequent_observation",
     observe_views,
     "15 */6 * * *",
-    "Observes every niche, every six hours.",
+    "Observes the view counts of every niche, every six hours.",
     timespec="minutes",
 )
 

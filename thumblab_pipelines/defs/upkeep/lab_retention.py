@@ -1,4 +1,4 @@
-"""Define the asset `lab_retention`, which removes deleted videos from what all niches share."""
+"""Define the asset `lab_retention`, which removes deleted videos from the data that all niches share."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,8 +24,8 @@ from thumblab_pipelines.retention.retired import RetainedNiches, retain_retired_
         "lab_retention",
         forgotten_everywhere="Neither the map of all niches nor a channel adapter still contains a deleted video.",
     ),
-    description="Removes deleted videos from what all niches share: pictures, faces, training pairs, the map of all "
-    "niches and channel adapters. Refreshes and deletes the videos of retired niches (docs/retention.md).",
+    description="Removes deleted videos from the data that all niches share: pictures, faces, training pairs, the map "
+    "of all niches and channel adapters. Refreshes and deletes the videos of retired niches (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
     **about("lab_retention", "retention.md", clean_lab, check_clean_up, retain_retired_niches),
     **UPKEEP,

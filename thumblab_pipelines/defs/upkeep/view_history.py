@@ -26,7 +26,7 @@ from thumblab_pipelines.features.views_at_age import compute_views_at_age
         ),
         *advisory("view_history", **FINISHED),
     ],
-    description="Another observation of every video that is due: every 6 hours up to an age of 3 days, daily up to two "
+    description="Observes the counts of every video that is due: every 6 hours up to an age of 3 days, daily up to two "
     "weeks, and weekly up to three months. 50 videos cost one call of a separate quota bucket.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25), warn_window=timedelta(hours=13)),
     **about("view_history", "view-histories.md", observe, compute_views_at_age, check_observation),

@@ -82,8 +82,11 @@ class LabelledFaces:
 
 @dataclass(frozen=True)
 class CodedFaces:
-    """n faces: their unit vectors (float64 [n, d]), the numbers of their people [n], and the numbers of their pictures
-    [n]."""
+    """n faces. `vectors`, float64 [n, d], are unit vectors.
+
+    `people` [n]: a number that stands for the person of each face. `pictures` [n]: a number that stands for the picture
+    of each face.
+    """
 
     vectors: Float64s
     people: Rows
