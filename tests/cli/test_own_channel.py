@@ -88,7 +88,7 @@ def test_a_skipped_row_is_named_and_the_exit_status_is_0(shell: Shell, export: P
     export.write_text(GOOD + "video_ccccc,T,,0,\n")
     done = shell("import-studio", str(export), "--as-of", "2026-03-01")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "line 5 video_ccccc: skipped: has no impressions" in output(done)
+    assert "line 5 video_ccccc: skipped: the video has no impressions" in output(done)
     assert "as of 2026-03-01: 2 of 3 videos got a true CTR" in output(done)
     assert "1 skipped" in output(done)
 

@@ -121,8 +121,8 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
             f"{model} was trained on titles encoded by {model.info['title_encoder']}, but THUMBLAB_TITLE_ENCODER is "
             f"{title_fingerprint}"
         )
-    # The name of an encoder with another precision than float32 ends with this precision. So the setting
-    # `encoder_precision` is float32, because the lab would add any other precision to the name a second time.
+    # The encoder's name may already end with a precision, such as `@bfloat16`, or with the release of a precision. With
+    # the setting float32, the lab adds nothing to the name.
     return {"image_encoder": name, "encoder_precision": "float32"}
 
 

@@ -121,7 +121,7 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
 
 
 def resume(lab: Lab, niche: str) -> Release:
-    """End the hold. Serve the release that was served before the rollback, or a newer build if there is one.
+    """End the hold of `roll_back`. Serve the release from before the rollback, or a newer build if there is one.
 
     Raises `LabError` if the release to serve fails its checks.
     """

@@ -178,8 +178,8 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
     """Delete old model releases.
 
-    The served release and the newest releases are kept. The setting `releases_kept` says how many. Releases with an id
-    in `spare` are kept too.
+    The served release and the newest `releases_kept` releases (a setting) are kept. Releases with an id in `spare` are
+    kept too.
     """
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 

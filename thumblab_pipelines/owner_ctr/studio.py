@@ -226,7 +226,7 @@ def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
     require_video_id(cells[VIDEO])
     impressions = count(cells[IMPRESSIONS], "impressions", commas.of(IMPRESSIONS))
     if impressions == 0:
-        raise ValueError("has no impressions and therefore no click-through rate")
+        raise ValueError("the video has no impressions and therefore no click-through rate")
     percent = number(without_percent(cells[RATE]), "click-through rate", commas.of(RATE))
     if percent > 100:
         raise ValueError(f"click-through rate {cells[RATE][:40]} is outside 0 to 100 %")

@@ -47,7 +47,10 @@ def computed(
 
 
 def place_of(settings: Settings) -> str:
-    """Return where heavy work is done with these settings. Raises the errors of `cluster_of`."""
+    """Return a text that says where heavy work is done: on the Ray cluster in the settings, or in this process.
+
+    Raises the errors of `cluster_of`.
+    """
     return str(cluster_of(settings) or HERE)
 
 

@@ -22,7 +22,7 @@ UNREADABLE = {
     "empty": (b"", "is empty"),
     "one line": (csv_text([]).splitlines()[0].encode(), "none of the 0 videos"),
     "total only": (EMPTY_ROWS.encode(), "none of the 0 videos"),
-    "no impressions at all": (csv_text([row(ids(1)[0], "", "")]).encode(), "line 3: has no impressions"),
+    "no impressions at all": (csv_text([row(ids(1)[0], "", "")]).encode(), "line 3: the video has no impressions"),
     "nul": (b"\0" * 300, "is not in UTF-8"),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "is not in UTF-8"),
     "another table": (b"name,age\nAda,36\n", "is not an export of YouTube Studio"),
@@ -97,7 +97,7 @@ def test_all_tables_of_a_zip_are_read_and_the_row_with_the_most_impressions_is_u
         "was used"
     ]
     assert [problem.problem for problem in report.problems] == [
-        "has no impressions and therefore no click-through rate (in Content 1/Table data.csv)"
+        "the video has no impressions and therefore no click-through rate (in Content 1/Table data.csv)"
     ]
 
 
