@@ -18,7 +18,7 @@ _held: dict[Path, int] = {}
 
 
 class RunLocks:
-    """The locks of the runs of one lab."""
+    """All run locks of one lab. The module's docstring explains a run lock."""
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "dagster" / "executing"

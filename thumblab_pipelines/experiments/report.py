@@ -23,7 +23,7 @@ _PREVIEWED = 10
 """Maximum number of experiments in a preview."""
 
 _NOT_PLAIN = re.compile(r"[^\w .,:;@()-]")
-"""Control characters, and characters that could have a meaning in Markdown or HTML."""
+"""Regular expression for every character that could have a meaning in Markdown or HTML, and for control characters."""
 
 _NAMED = 5
 """Maximum number of experiments that are named in a check."""

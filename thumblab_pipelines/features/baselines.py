@@ -13,7 +13,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import VIDEO
 
 MIN_VIDEOS = 3
-"""Minimum number of a channel's videos for a baseline."""
+"""A channel has a baseline only if it has at least this number of videos."""
 
 ALL_AGES = "all"
 """The value of the column `age_band` that stands for all ages. The SQL function `age_band` defines all other values."""

@@ -35,7 +35,8 @@ class CrawlTurn:
 
     `seconds`: how long the run works on the crawl's videos. If `seconds` is 0, all of the crawl's videos are left to
     other runs. If `seconds` is None, the crawl's videos are treated like other videos. `urgent`: ids of the crawl's
-    videos that are treated like other videos. `left`: how many pieces of work this run has left to other runs.
+    videos that are treated like other videos. `left`: number of pictures and titles that this run has left to other
+    runs.
     """
 
     def __init__(self, lab: Lab, niche: str, seconds: float | None, urgent: Collection[str] = ()) -> None:

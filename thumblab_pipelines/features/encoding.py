@@ -52,7 +52,7 @@ class Made:
     places: Counter[str] = field(default_factory=Counter)
 
     def add(self, more: "Made") -> None:
-        """Add the result of further work."""
+        """Add the result `more` of encoding further pictures or titles to this result."""
         seconds = sum(made.count / made.per_second for made in (self, more) if made.per_second > 0)
         self.count += more.count
         self.per_second = self.count / seconds if seconds > 0 else 0.0

@@ -96,7 +96,6 @@ def _require_same(name: str, here: str, expected: str) -> None:
     """Raise `LabError` if the fingerprints differ. Two nodes may have different weights under one name."""
     if here != expected:
         raise LabError(
-            f"the encoder {name} of a worker has the fingerprint {here}, but the vectors are saved for {expected}; "
-            "put the same file of "
-            "weights on every node"
+            f"the encoder {name} of a worker has the fingerprint {here}, but the vectors are saved with the "
+            f"fingerprint {expected}; put the same file of weights on every node"
         )

@@ -41,7 +41,7 @@ TO STDOUT (FORMAT BINARY)
 _HEADER, _TRAILER = 19, 2
 """Numbers of bytes before and after the rows in PostgreSQL's binary format."""
 _CHUNK = 5_000
-"""Number of videos in one query."""
+"""Number of videos whose vectors are read by one query."""
 
 
 def digests(videos: pd.DataFrame) -> tuple[list[str], list[str]]:

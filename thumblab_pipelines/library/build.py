@@ -123,7 +123,7 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
         CheckResult(
             "size",
             not shrunk,
-            f"{len(index)} thumbnails; {served_count} are served now",
+            f"this index has {len(index)} thumbnails; the served index has {served_count}",
             figures={"thumbnails": len(index), "served_now": served_count},
         ),
     ]
@@ -229,7 +229,9 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release), mark)
     added = [(change, vector) for change, vector in missed if vector is not None]
     if added and served is not None and served.info["encoder"] != release.info["encoder"]:
-        request_rebuild(lab, release.scope, "videos were added while the index was built for another encoder")
+        request_rebuild(
+            lab, release.scope, "videos were added to the served index while an index with another encoder was built"
+        )
         added = []
     with_added = index.changed(added)
     taken_out: list[tuple[Change, Vectors | None]] = [

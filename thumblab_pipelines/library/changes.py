@@ -156,8 +156,11 @@ def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheInd
         _require_rebuild(lab, niche, f"{niche} serves no index yet")
     index = NicheIndex.load(served)
     if index.encoder != encoder:
-        made = f"the served index was made with the encoder {index.encoder}"
-        _require_rebuild(lab, niche, f"{made}; the encoder in the settings is {encoder}")
+        _require_rebuild(
+            lab,
+            niche,
+            f"the served index was made with the encoder {index.encoder}; the encoder in the settings is {encoder}",
+        )
     return served, index
 
 

@@ -103,7 +103,7 @@ def _with_vector_of(libraries: Libraries, video_id: str, remarks: list[str]) -> 
     for _, index in libraries.values():
         if video_id in index:
             return _of_encoder(libraries, index.encoder, remarks), index.vector_of(video_id)
-    raise LabError(f"{video_id} is in none of {', '.join(libraries)}; search by --image instead")
+    raise LabError(f"the video {video_id} is in no index of {', '.join(libraries)}; search by --image instead")
 
 
 def _of_encoder(libraries: Libraries, encoder: str, remarks: list[str]) -> Libraries:

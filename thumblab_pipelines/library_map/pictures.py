@@ -19,7 +19,7 @@ from thumblab_core.library_map.points import NO_TILE
 _MOST_EMPTY = 0.5
 """If more than this share of the tiles would be empty, all pictures get new tiles."""
 _BITS = 10
-"""Places are compared on a grid with 2^10 cells on each side."""
+"""To order pictures by their places, the map is divided into a grid with 2^10 cells on each side."""
 
 
 def assign_tiles(

@@ -23,7 +23,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 RELEASE_TAG = "thumblab.release_id"
 _PROMOTION_TAG = "thumblab.promotion"
 _CROWNED_TAG = "thumblab.champion_version"
-"""The tag with the version to which the lab last moved the champion alias."""
+"""A tag of the registered model in MLflow. Its value is the version to which the lab last moved the champion alias."""
 
 
 class MlflowError(LabError):

@@ -138,7 +138,7 @@ class Difference:
 
     @property
     def holds_within_channels(self) -> bool:
-        """Whether the difference is `steady`, and most of the `differing` channels are `agreeing`."""
+        """Whether the difference does not depend on a single channel, and most channels differ in its direction."""
         return self.steady and 2 * self.agreeing > self.differing
 
     @property

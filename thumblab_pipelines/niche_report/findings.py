@@ -41,7 +41,7 @@ LEAST_RECENT_WINNERS = 20
 
 RECENT_DAYS = 28
 MOST_FALSE = 0.05
-"""Accepted rate of false discoveries."""
+"""Maximum accepted share of false differences among the differences that a report shows."""
 
 
 def too_few(compared: Compared) -> str | None:

@@ -20,7 +20,7 @@ from thumblab_core.niches.store import all_niches
 from thumblab_pipelines.lab import Lab
 
 _MOST_TITLES = 100
-"""At most this many titles of the channel are compared."""
+"""At most this number of the channel's titles is used to propose a niche. The newest titles are used."""
 
 _NEAREST = 5
 """The number of channels of the lab that vote for a niche."""

@@ -62,8 +62,9 @@ def read_report(name: str, data: bytes) -> ReachTable:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         columns = ", ".join(header)[:200] or "none"
-        lacking = ", ".join(missing)
-        raise LabError(f"the file lacks the column {lacking}; its columns: {columns}; the next run reads it again")
+        raise LabError(
+            f"the file lacks the column {', '.join(missing)}; its columns: {columns}; the next run reads it again"
+        )
     table = ReachTable(len(lines))
     seen: set[tuple[str, date]] = set()
     above_one = 0

@@ -149,7 +149,8 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
         matches = [header[at] for at in several]
         if len(several) > 1 and len({names[at] for at in several}) == 1:
             raise LabError(
-                f"{where} has the column {shown(matches[0])} {len(matches)} times; export it without a comparison"
+                f"{where} has the column {shown(matches[0])} {len(matches)} times; export the table from Studio "
+                "without a comparison of periods"
             )
         if len(several) > 1:
             clear = {name: found[0] for name, found in positions.items() if len(found) == 1}

@@ -12,7 +12,7 @@ from functools import cache
 from thumblab_pipelines.owner_ctr.studio_numbers import LONGEST
 
 LOCALES = ("en", "de", "es", "pt", "fr", "it", "nl", "pl", "ru", "tr", "ja", "ko", "hi", "id")
-"""The languages whose names of months are known."""
+"""The languages in which the lab knows the names of the months."""
 
 _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?")
 _ISO_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")

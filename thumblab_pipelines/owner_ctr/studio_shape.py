@@ -170,7 +170,7 @@ class _Table:
             self.at[TITLE] = title
 
     def find_rate(self) -> None:
-        """Find the impressions and their click-through rate."""
+        """Find the columns with the impressions and their click-through rates."""
         if RATE in self.at and IMPRESSIONS in self.at:
             return
         if RATE in self.at:

@@ -88,7 +88,9 @@ def _store(lab: Lab, read: Mapping[str, bytes], added: AddedFolder) -> None:
         forgotten = forgotten_given_pictures(connection, digests.values())
     kept = {name: data for name, data in read.items() if digests[name] not in forgotten}
     for name in read.keys() - kept.keys():
-        added.problems.append(f"{name}: it shows somebody whom the lab was asked to forget, so it is not stored again")
+        added.problems.append(
+            f"{name}: the picture shows somebody whom the lab was asked to forget, so the picture is not stored again"
+        )
     added.forgotten += len(read) - len(kept)
     stored = [(lab.images.put(data), name) for name, data in kept.items()]
     with lab.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Train the matching head on people with a name."""
+"""Train the matching head on the faces of the people that have a name in the lab."""
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -92,6 +92,6 @@ def _require_faces(connection: Connection, labelled: LabelledFaces) -> None:
 
 
 def check_head(published: PublishedHead) -> list[CheckResult]:
-    """Check that the head was good enough to be served."""
+    """Check that the new matching head was good enough to be served."""
     promotion = published.release.info["promotion"]
     return [CheckResult("not_worse", bool(promotion["promote"]), str(promotion["reason"]), advisory=True)]

@@ -90,8 +90,9 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     before = rows(old)
 
     # The settings name the new encoder, so a release that was made with the old encoder is not promoted.
-    expected = "made with the encoder builtin-768-v3; the encoder in the settings is open_clip-tiny"
-    with pytest.raises(LabError, match=expected):
+    with pytest.raises(
+        LabError, match="made with the encoder builtin-768-v3; the encoder in the settings is open_clip-tiny"
+    ):
         build.promote_index(new, NICHE)
     with pytest.raises(LabError, match="is empty: none of its"):
         build.build_index(new, NICHE)

@@ -97,7 +97,9 @@ def test_a_picture_of_somebody_forgotten_is_not_stored_again(lab: Lab, tmp_path:
     assert forget_face(lab, face_id).pictures == 1
     again = add_folder(lab, tmp_path)
     assert (again.pictures, again.new, again.forgotten) == (1, 0, 1)
-    assert again.problems == ["0.jpg: it shows somebody whom the lab was asked to forget, so it is not stored again"]
+    assert again.problems == [
+        "0.jpg: the picture shows somebody whom the lab was asked to forget, so the picture is not stored again"
+    ]
     assert not lab.images.path(digest(jpeg(0))).exists()
     assert listed(lab) == {"1.jpg"}
 

@@ -195,8 +195,10 @@ def test_the_state_of_another_training_is_ignored(
 
     with caplog.at_level(logging.WARNING):
         trained = fit(arrays, config, model(), folders=TrainingFolders(tmp_path / "state"))
-    expected = "belongs to a training with other pairs, settings or processes; this training starts from the beginning"
-    assert expected in caplog.text
+    assert (
+        "belongs to a training with other pairs, settings or processes; this training starts from the beginning"
+        in caplog.text
+    )
     assert_same(trained, fit(arrays, config, model()))
 
 

@@ -21,7 +21,7 @@ from thumblab_pipelines.features.views_at_age import compute_views_at_age
     check_specs=[
         *blocking(
             "view_history",
-            answered="Of the videos that were due, at most half are gone from YouTube.",
+            answered="Of the videos that were due for an observation, at most half are gone from YouTube.",
             **NOT_TOO_MANY,
         ),
         *advisory("view_history", **FINISHED),

@@ -21,7 +21,7 @@ LARGEST_REPORT = 64 * 2**20
 """Maximum size of a report in bytes. A row has about 70 bytes, so the report of a million videos is small enough."""
 
 _PAGE = 200
-"""Number of items on a page of a list."""
+"""Number of items that the lab requests from YouTube for one page of a list."""
 
 
 @dataclass(frozen=True)

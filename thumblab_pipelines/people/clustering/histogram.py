@@ -56,5 +56,5 @@ def histogram(vectors: Float32s, pictures: Rows, people: Rows, threshold: float,
 
 
 def _counted(cosines: Float64s, edges: Float64s) -> list[int]:
-    # Rounding may put a cosine a little beyond 1.
+    # Because of rounding, a cosine may be slightly above 1 or below -1.
     return [int(count) for count in np.histogram(np.clip(cosines, -1, 1), edges)[0]]

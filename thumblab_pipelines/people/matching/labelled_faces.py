@@ -1,4 +1,4 @@
-"""Define the input of a training: face vectors, and the person of each face."""
+"""Define the input for training a matching head: face vectors, and the person of each face."""
 
 from __future__ import annotations
 

@@ -97,8 +97,10 @@ def decide(verification: Verification, best_epoch: int) -> Decision:
     if best_epoch == 0:
         return Decision(False, _NO_GAIN)
     if auc.after.low <= 0.5:
-        return Decision(False, f"verification is not better than chance (ROC AUC {auc.after}); check the labels")
-    figures = f"TAR {tar.before.value:.4f} before and {tar.after.value:.4f} after, difference {tar.difference}"
+        return Decision(
+            False, f"verification with the head is not better than chance (ROC AUC {auc.after}); check the labels"
+        )
+    figures = f"TAR {tar.before.value:.4f} without and {tar.after.value:.4f} with the head, difference {tar.difference}"
     if tar.difference.value < 0:
         return Decision(False, f"verification of unseen people gets worse: {figures}")
     if -tar.difference.low > MOST_LOSS:

@@ -226,7 +226,7 @@ class _Curve:
 
 
 class _Sorted:
-    """The genuine pairs or the impostor pairs, highest score first."""
+    """All pairs of one person, or all pairs of two people. The pair with the highest score comes first."""
 
     def __init__(self, scores: Float64s, first: Rows, second: Rows, weight: Float64s) -> None:
         order = np.argsort(-scores, kind="stable")
