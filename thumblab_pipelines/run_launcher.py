@@ -100,9 +100,9 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Return True if a dead run must not be reported yet, because its code server does not answer now.
+        """Return whether the report on a dead run must wait, because its code server does not answer now.
 
-        If the code server has not answered for `_SERVER_S` seconds, return False.
+        If the code server has not answered for `_SERVER_S` seconds, the report does not wait.
 
         Dagster retries a failed run once, immediately. If the code server died with the run, the code server cannot
         answer, and Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon

@@ -9,7 +9,7 @@ from thumblab_pipelines.progress import Progress, silent
 def export_encoder(lab: Lab, progress: Progress = silent) -> str | None:
     """Publish the parts of the image encoder that a service without PyTorch needs, unless they are already published.
 
-    An encoder that never needs PyTorch is not exported. If the export fails, return the reason instead of raising an
+    An encoder that works without PyTorch is not exported. If the export fails, return the reason instead of raising an
     error, because a service with PyTorch still works.
     """
     from thumblab_core.encoders.open_clip import OpenClipEncoder

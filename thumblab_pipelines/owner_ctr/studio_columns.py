@@ -20,7 +20,7 @@ from thumblab_pipelines.owner_ctr.studio_file import listed, shown
 from thumblab_pipelines.owner_ctr.studio_shape import id_column, recognise
 
 REQUIRED = (VIDEO, IMPRESSIONS, RATE)
-"""The columns without which a table cannot be imported."""
+"""The columns that every imported table must have."""
 
 _LOOKED_AT = 20
 """Number of rows whose first cells are read if columns are missing. If these cells are dates, each row is about a day

@@ -17,7 +17,7 @@ from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
 
 _NEEDED = (TITLE, PUBLISHED, VIEWS)
-"""The columns without which the lab cannot learn from a video. `read_tables` checks for other needed columns."""
+"""The columns that the lab needs to learn from a video. `read_tables` checks for the columns of `REQUIRED`."""
 
 _LONGEST_TITLE = 200
 """Maximum length of a title on YouTube, in characters. A longer text is not a title."""

@@ -3,7 +3,7 @@
 from thumblab_core.given_text import VIDEO_ID
 
 MAX_SHOWN_ID = 200
-"""Maximum number of characters of a video id in the list of a table's problems.
+"""The list of problems of a table shows at most this number of characters of a video id.
 
 In a damaged table, the cell of the id may contain a much longer text.
 """

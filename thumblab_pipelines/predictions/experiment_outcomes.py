@@ -96,7 +96,7 @@ def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: Varia
         sha256 = variant.sha256
         assert sha256 is not None
         is_sent = any(candidate.sha256 == sha256 for candidate in prediction.candidates)
-        # A candidate with the same file as the variant is found without a hash, so the hash is not computed.
+        # If a candidate has the same file as the variant, no hash is needed to find the candidate.
         picture = ShownPicture(sha256, None) if is_sent else pictures.of(sha256)
         candidate = matching_candidate(prediction.candidates, picture)
         if candidate is not None:

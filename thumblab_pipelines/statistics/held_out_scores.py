@@ -65,8 +65,8 @@ class HeldOutScores:
         adapters, and `slope_adapted` is for scores with adapters.
     pictures
         The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` mean the same
-        models as the fields above. The key `adapted_unadapted` has the gaps of the pairs of `adapted` without adapters,
-        by the models of `new`.
+        models as the fields above. The key `adapted_unadapted` has gaps of the same pairs as the key `adapted`, but the
+        gaps come from the models of `new`, without adapters.
     one_title_slopes
         The two slopes for pictures under one title, without and with adapters. If `one_title_slopes` is None, `slope`
         and `slope_adapted` are used instead.

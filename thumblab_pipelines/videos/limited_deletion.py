@@ -89,7 +89,7 @@ class LimitedDeletion:
         return allowed
 
     def delete(self, reason: str, video_ids: Sequence[str], asked: int | None = None) -> None:
-        """Delete all of these videos if `allows` permits it. If `allows` does not permit it, delete none of them."""
+        """Delete all of these videos. If `allows` returns False for this number of videos, delete none of them."""
         if self.allows(reason, len(video_ids), asked):
             with self._lab.engine.begin() as connection:
                 self.deleted[reason] += delete_videos(connection, video_ids)

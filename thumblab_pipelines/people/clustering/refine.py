@@ -109,8 +109,7 @@ def without_small(work: Work, clusters: Rows, count: int) -> Rows:
 
 
 def split(work: Work, clusters: Rows, count: int, whole: set[bytes]) -> tuple[Rows, int]:
-    """Split each cluster whose halves do not look like one person, unless it is an anchor. Return the clusters and
-    their number.
+    """Split each cluster, except anchors, whose two halves look like two people. Return the clusters and their number.
 
     `whole` contains the clusters that were not split. The next call skips these clusters if they have not changed.
     """

@@ -47,7 +47,10 @@ def seed_groups(
 
 
 def _labels(distances: Float64s, reach: float, method: UnknownMethod, least: int) -> Rows:
-    """Return the group of each row of the matrix of distances [m, m]. A negative number means no group."""
+    """Return the group of each of m faces. A negative number means no group.
+
+    `distances` [m, m]: the distances between the vectors of the faces.
+    """
     if method == "agglomerative":
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform

@@ -83,7 +83,7 @@ def prior_for(path: Path, data: Dataset) -> TitlePrior:
     """Fit the prior to the table in a file. Leave out the channels and videos of the training data.
 
     If the prior were fitted to the lab's videos, the evaluation of the model would look too good. Raises `LabError` if
-    the table cannot be read, or if it has fewer than ten channels that the lab does not have.
+    the table cannot be read, or if fewer than ten channels are left.
     """
     rows = read_observations(path)
     own = set(data.videos.channel_id), data.video_ids

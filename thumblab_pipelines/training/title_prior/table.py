@@ -62,7 +62,7 @@ def read_observations(path: Path) -> pd.DataFrame:
 
 
 def without_channels_of(rows: pd.DataFrame, channels: Collection[str], videos: Collection[str]) -> pd.DataFrame:
-    """Return the observations without these channels, and without the channels that have one of these videos."""
+    """Return the observations, but leave out these channels, and every channel that has one of these videos."""
     known = rows.channel_id.isin(list(channels)) | rows.video_id.isin(list(videos))
     return rows[~rows.channel_id.isin(rows.channel_id[known].unique())]
 
