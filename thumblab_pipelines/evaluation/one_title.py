@@ -136,7 +136,7 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
 
 
 def title_wins(gaps: Float64s) -> Float64s:
-    """Return for each pair [k] the share (0 to 1) of its two titles under which the winner's picture scores higher.
+    """Return for each pair [k] under how many of its two titles the winner's picture scores higher, divided by 2.
 
     If both pictures have the same score under a title, this title counts as half a title.
     """

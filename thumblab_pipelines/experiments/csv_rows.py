@@ -159,7 +159,7 @@ def _share(cell: str, name: str) -> float | None:
 
 
 def _count(cell: str, name: str, example: int = 1200) -> int | None:
-    if "." in cell:  # 1.000 means a thousand in some countries and one in others, so a point is refused.
+    if "." in cell:  # 1.000 means 1000 in some countries and 1 in other countries, so a point is refused.
         raise ValueError(
             f"{name} {cell[:_SHOWN]!r} has a point; write a whole number such as {example}, or leave it empty"
         )

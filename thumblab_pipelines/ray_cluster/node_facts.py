@@ -17,7 +17,7 @@ _PACKAGES = ("thumblab_core", "thumblab_pipelines")
 
 
 def describe(path: str, text: str) -> tuple[dict[str, str], bool]:
-    """Return the versions on this node, and whether this node sees the file `path` with the content `text`."""
+    """Return the result of `versions` on this node, and the result of `sees` for the file `path`."""
     return versions(), sees(path, text)
 
 

@@ -53,7 +53,7 @@ def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) 
     """
     own_clock = datetime.now(UTC)
     now = min(earlier_clock(lab, own_clock), last_heard(lab))
-    # The dates of the files come from this machine's clock, so they are ahead by the same time.
+    # The dates of the files come from this machine's clock, so the dates are ahead by as much as this clock.
     ahead = (own_clock - now).total_seconds()
     attempts = Attempts()
     channels = attempts.run(0, lambda: delete_unused_channels(lab, now))

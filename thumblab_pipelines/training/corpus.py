@@ -23,10 +23,10 @@ _LEAST_FOR_ENGAGEMENT = 5
 """Minimum number of a channel's videos. If a channel has fewer videos, their percentiles in the channel are not used as
 targets."""
 LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates for training the absolute head on them.
+"""Minimum number of measured click-through rates. With fewer rates, the absolute head is not trained on them.
 
-The absolute head is one of the ranker's outputs. With fewer rates, its target is the percentile of each video's views
-in its channel.
+The absolute head is one of the ranker's outputs. Without enough rates, its target is the percentile of each video's
+views among the videos of the channel.
 """
 
 

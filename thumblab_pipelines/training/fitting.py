@@ -175,7 +175,7 @@ class _Training:
         """
         if self.average is None or not int(self.average.n_averaged):
             return
-        # From here on, each process computes all rows by itself, so each process counts all rows.
+        # From here on, each process computes all rows by itself. So the batch norms of each process use all rows.
         self.group.set_counted(None)
         update_bn((self.targets.inputs[rows] for rows in self._training_rows()), self.average)
         auc, last = self._validate(self.average.module), self.history[-1].validation_auc

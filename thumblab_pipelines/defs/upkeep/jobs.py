@@ -46,7 +46,7 @@ daily_lab_retention = dg.ScheduleDefinition(
     name="daily_lab_retention",
     job=apply_lab_retention,
     # By 04:40, the runs of the schedule `daily_retention` are in the queue. They have a higher priority and use the same
-    # pool, so this run starts its work after theirs. If one of them fails, this run still does its own work.
+    # pool, so this run starts its work after those runs. If one of those runs fails, this run still does its work.
     cron_schedule="40 4 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,
