@@ -88,7 +88,7 @@ class RefreshResult:
     model: RefreshedModel | None
 
     def problem(self) -> LabError | None:
-        """Return an error with the errors of all niches that failed. Return None if no niche failed.
+        """Return one error that names each failed niche and its error. Return None if no niche failed.
 
         The error is transient if at least one niche has a transient error.
         """

@@ -181,7 +181,10 @@ def normalized(name: str) -> str:
 
 @cache
 def field_of(name: str) -> str | None:
-    """Return the lab's name of the column with this normalised name in any language of `NAMES`, or None."""
+    """Return the lab's name for a column, or None if the column is not known.
+
+    `name`: the normalised name of the column, in any language of `NAMES`.
+    """
     return _fields().get(name)
 
 

@@ -53,7 +53,7 @@ class UnknownColumnsError(LabError):
 
 
 def joined(errors: Sequence[LabError]) -> LabError:
-    """Return one error for several errors. The returned error keeps all tables whose columns were not recognised."""
+    """Return one error that has the messages of several errors, and the tables of each `UnknownColumnsError`."""
     message = "; ".join(str(error) for error in errors)
     tables = [table for error in errors if isinstance(error, UnknownColumnsError) for table in error.tables]
     return UnknownColumnsError(message, tables) if tables else LabError(message)

@@ -89,7 +89,7 @@ def fit(
 
 
 class _Training:
-    """A running training, with its whole state. `save` writes the state of the training, and `resume` reads it."""
+    """A training in progress, with its whole state. `save` writes the state of the training, and `resume` reads it."""
 
     def __init__(self, arrays: TrainingArrays, config: TrainConfig, model: nn.Module, group: ProcessGroup) -> None:
         self.arrays, self.config, self.model, self.group = arrays, config, model, group

@@ -33,8 +33,8 @@ T = TypeVar("T")
 class SignInError(YouTubeError):
     """Raised if a sign-in gave no access token.
 
-    The session does not repeat a failed sign-in, because the library google-auth has already repeated it where that
-    could help.
+    The session does not repeat a failed sign-in, because the library google-auth has already repeated the sign-in if
+    the error was temporary.
     """
 
 

@@ -105,7 +105,7 @@ def _parts(rows: Rows, links: Links) -> list[tuple[Rows, Links]]:
 
 
 def _index(faiss: Any, vectors: Float32s) -> Any:
-    """Return an index that finds the `vectors` [n, d] with the highest inner products."""
+    """Return an index of the `vectors` [n, d]. It finds the vectors with the highest inner products with a query."""
     count, dimension = vectors.shape
     flat = faiss.IndexFlatIP(dimension)
     if count <= _EXACT:

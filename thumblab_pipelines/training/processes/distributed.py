@@ -61,8 +61,7 @@ class ProcessGroup:
         return np.random.default_rng([*seeds, self.rank])
 
     def prepare(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Return the model to call and the optimiser to use in training. The returned model and optimiser use the
-        weights of `model`."""
+        """Return the model and the optimiser that the training must use. Both use the weights of `model`."""
         if self._accelerator is None:
             return (model if self.size == 1 else self._averaging(model)), optimiser
         forward, optimiser = self._accelerator.prepare(model, optimiser)
