@@ -78,7 +78,7 @@ def count(cell: str, name: str, decimal_commas: bool) -> int:
 def number(cell: str, name: str, decimal_commas: bool) -> float:
     """Parse a number of 0 or more. `name`: the name of the number in error messages."""
     if is_nothing(cell):
-        raise ValueError(f"has no {name}")
+        raise ValueError(f"the video has no {name}")
     value = parsed(cell, decimal_commas)
     if value is None and cell.startswith(("-", "−")) and parsed(cell[1:], decimal_commas) is not None:
         raise ValueError(f"{name} {cell[:40]} is negative")
