@@ -31,7 +31,7 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
 
 
 def database(examined: Examined) -> Iterator[Finding]:
-    """Check the database with queries. Start, create and migrate nothing."""
+    """Check the database with queries. These queries change nothing, and no server is started."""
     from thumblab_core.embedded_postgres.server import other_host
 
     external = examined.settings.database_url is not None

@@ -278,8 +278,9 @@ def _is_whole(export: Release | None) -> bool:
 
 
 def _converted(module: Any, example: Any) -> Any:
-    """Return a torch module with one input as an openvino.Model. The model takes batches of any size. `example` is an
-    example of the input.
+    """Convert a torch module that has one input, and return the result, an `openvino.Model`.
+
+    The model takes batches of any size. `example` is an example of the input.
     """
     import torch
 

@@ -37,7 +37,7 @@ _QUERIES = 1_024
 class HashSearch:
     """An index of distinct hashes [m]. It finds the hashes that are near to a given hash.
 
-    A search finds only the opened hashes. At first, no hash is opened. `open` opens the first hashes.
+    At first, a search finds no hash. `open(count)` makes the first `count` hashes findable.
     """
 
     def __init__(self, hashes: Hashes) -> None:
@@ -50,20 +50,21 @@ class HashSearch:
             counts = np.bincount(keys, minlength=2**_BITS)
             starts = np.cumsum(counts) - counts
             # The hashes are sorted by bucket, so that the hashes of a bucket lie next to each other in memory. The sort
-            # keeps the order of the hashes within a bucket, so the hashes that `open` has opened come first in each
-            # bucket.
+            # keeps the order of the hashes within a bucket, so the hashes that `open` has made findable come first in
+            # each bucket.
             self._bands.append((flips, starts, np.zeros(2**_BITS, np.intp), order, hashes[order]))
 
     def open(self, count: int) -> None:
-        """Open the first `count` hashes. Hashes that were opened before stay open."""
+        """Let searches find the first `count` hashes. Hashes that searches could find before stay findable."""
         new = self._hashes[self._opened : count]
         for band, (_, _, sizes, _, _) in enumerate(self._bands):
             sizes += np.bincount(_band(new, band), minlength=2**_BITS)
         self._opened += len(new)
 
     def near(self, queries: Hashes) -> Iterator[tuple[Rows, Rows]]:
-        """Search in steps, and yield each pair of a query and a hash that differ in at most `NEAR` bits. Only the
-        hashes that `open` has opened are searched.
+        """Search in steps, and yield each pair of a query and a hash that differ in at most `NEAR` bits.
+
+        Only the hashes that `open` has made findable are searched.
 
         Each step yields the rows of `queries` and the rows of the hashes. A pair may be yielded several times.
         """
@@ -78,7 +79,7 @@ class HashSearch:
                 probes = filled[first:last]
                 count = sizes[probes]
                 # A probe is one bucket that is searched for one query. `places` are the rows of `stored` with the
-                # opened hashes of these buckets.
+                # findable hashes of these buckets.
                 places = np.arange(done, ends[last - 1]) + np.repeat(begins[probes] - (ends[first:last] - count), count)
                 asked = probes // len(flips)
                 different = np.bitwise_count(np.repeat(queries[asked], count) ^ stored[places])
@@ -95,8 +96,8 @@ def near_duplicates(hashes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     near: npt.NDArray[np.bool_] = count > 1
     search = HashSearch(distinct)
     for start in range(0, len(distinct), _QUERIES):
-        # At this step, only the hashes of this block and the earlier hashes are open. So each pair is found when the
-        # later of its two hashes is the query.
+        # At this step, searches find only the hashes of this block and of the blocks before it. So each pair is found
+        # when the later of its two hashes is the query.
         search.open(start + _QUERIES)
         for asked, found in search.near(distinct[start : start + _QUERIES]):
             apart = asked + start != found

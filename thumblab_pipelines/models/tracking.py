@@ -286,7 +286,10 @@ def _http() -> httpx.Client:
 
 
 def _signature(example: Any) -> Any:
-    """Return the MLflow signature of a model from float32 [n, d] to float32 [n]. `example` is an input [m, d]."""
+    """Return the MLflow signature of a model. The model takes float32 [n, d] and returns float32 [n].
+
+    `example`: an input of the model [m, d].
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

@@ -170,8 +170,10 @@ def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> P
 
 
 def file_name(name: str | None, place: int) -> str:
-    """Return the last part of the name that a request gives to a file. Characters that a file name cannot have are
-    replaced.
+    """Return a file name, made from the name that a request gives to its file.
+
+    Folders in the name are removed, and so are characters that cannot be printed. A name that is too long is cut before
+    its ending, such as `.csv`.
     """
     last = re.split(r"[/\\]", name or "")[-1]
     kept = "".join(letter for letter in last if letter.isprintable()).strip(" .")

@@ -125,8 +125,9 @@ def test_the_refresh_and_the_observation_never_wait_for_more_than_one_turn_of_th
     for number, niche in enumerate(("tech", "gaming", "news")):
         queue.launch("encode_crawl", f"turn {number}", {"dagster/partition": niche})
     queue.run_until(lambda steps: "turn 0 begins" in steps)
-    # Turn 0 is running, and the turns 1 and 2 wait in the queue. The observation and the refresh each get a place in
-    # the queue immediately. The step of the refresh then waits for the encoder's pool, which turn 0 uses.
+    # Turn 0 is running, and the turns 1 and 2 wait in the queue. The runs of the observation and of the refresh start
+    # immediately, although the turns were queued before them. The step of the refresh then waits for the encoder's
+    # pool, which turn 0 uses.
     queue.launch("refresh_library", "refresh", {"dagster/partition": "beauty"})
     queue.launch("observe_views", "observation", {"dagster/partition": "people"})
     queue.run_until(lambda steps: "observation ends" in steps)

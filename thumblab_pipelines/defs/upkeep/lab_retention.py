@@ -18,7 +18,8 @@ from thumblab_pipelines.retention.retired import RetainedNiches, retain_retired_
 @dg.asset(
     deps=["videos"],
     kinds={"youtube", "postgres"},
-    # The steps of `retention` use this pool too. So this step waits for the steps of `retention` that came before it.
+    # The steps of `retention` use this pool too. So this step starts after the steps of `retention` that were queued
+    # before it.
     pool=YOUTUBE,
     check_specs=blocking(
         "lab_retention",
