@@ -198,8 +198,8 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
         into = connection.scalar(
             update(face_changes).where(merged).values(undone_at=None).returning(face_changes.c.cluster_key)
         )
-        # After the unmerge, the lab may have put faces in the cluster. These faces are taken out, because a merged
-        # cluster has no faces.
+        # After the unmerge, the lab may have put faces in the cluster. These faces are taken out, because a
+        # cluster that was merged into another one has no faces.
         loose = face_assignments.c.cluster_key == change.other_key, ~face_assignments.c.pinned
         connection.execute(delete(face_assignments).where(*loose))
         gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into}

@@ -96,7 +96,11 @@ class Scope(Protocol):
         """Return a new empty folder on this machine's disk, in which a release is made."""
 
     def publish(self, staging: Path, release_id: str, sharing: Release | None = None) -> None:
-        """Make the complete staging folder a release. Its files may be the same as files of the release `sharing`."""
+        """Make the complete staging folder a release.
+
+        Some files of the folder may equal files of the release `sharing`. An object store then need not store these
+        files again.
+        """
 
     def promote(self, release: Release) -> None:
         """Move the pointer to a release, and add the release to the history."""

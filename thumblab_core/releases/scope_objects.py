@@ -148,8 +148,8 @@ class ScopeObjects:
             yield
 
     def next_number(self, above: int = 0) -> int:
-        # If the state has no counter, the scope is new, or a person has deleted its damaged state. In the second case,
-        # the counter must continue above the numbers of the releases.
+        # The state has no counter in two cases: the scope is new, or a person has deleted its damaged state. In the
+        # second case, the counter must continue above the numbers of the releases.
         if not self._state.number:
             above = max([above, *(release.number for release in readable_releases(self))])
         state = self.places.states.change(

@@ -1,7 +1,7 @@
 """Read the claims of predictions about candidates whose outcome is known.
 
-The winner of an experiment forms a decided pair with each loser. The claim about a pair is the probability that the
-answer of the service gave to the winner:
+The winner of an experiment forms a decided pair with each loser. The claim about a pair is the probability with which
+the winner wins, by the answer of the service:
 
     p = p_winner / (p_winner + p_loser)
 

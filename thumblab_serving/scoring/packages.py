@@ -52,7 +52,8 @@ def rank_packages(
     """Return the ranked packages of a request with several titles, and the verdict on the packages.
 
     `query` has the niche and the channel. The titles of `query` are not used. `near_identical` has the groups of
-    near-identical pictures. The pictures of a group may have different titles.
+    near-identical pictures. Two pictures of a group can have different titles, because a picture may have a
+    title of its own.
     """
     # `rank` ranks pictures by their ids, so each package gets an id: its number.
     cells = {str(number): cell for number, cell in enumerate(_cells(pictures, titles))}

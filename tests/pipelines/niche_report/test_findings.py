@@ -47,7 +47,7 @@ def test_the_intervals_cover_planted_shares(channels: int, videos: int) -> None:
 
 
 def test_a_difference_between_channels_alone_is_no_finding() -> None:
-    """Check that a feature is no finding if only the channels differ in it.
+    """Check that a feature is no finding if it differs between channels, but has no effect within a channel.
 
     Channels whose pictures usually have more faces get more views. Within a channel, the faces have no effect.
     """
