@@ -76,9 +76,9 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
             "SELECT oid::int, datname, oid <= coalesce(shobj_description(1, 'pg_database')::int, oid::int) "
             "FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC"
         ).fetchall()
-    # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes. The
-    # loop therefore first searches the files of a database for halves of the secrets. If the files contain no half, the
-    # loop does not connect to the database.
+    # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes. So
+    # the loop first searches the files of a database. It searches for halves of the secrets, because a file may contain
+    # only a part of a secret. If the files contain no half, the loop does not connect to the database.
     for number, name, compressed in databases:
         if compressed or _has_a_piece(home / "data" / "base" / str(number)):
             yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))

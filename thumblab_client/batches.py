@@ -125,8 +125,9 @@ class ResultLines:
         self._number = 0
 
     def feed(self, part: bytes) -> Iterator[ItemResult]:
-        """Yield the results whose lines end in `part`, the next part of the answer. Raises `UnexpectedAnswerError` if a
-        line is not a result.
+        """Read the next part of the answer, and yield the results whose lines are now complete.
+
+        Raises `UnexpectedAnswerError` if a line is not a result.
         """
         # `splitlines` would also split at characters that do not end a line in JSON Lines, such as U+2028.
         *lines, self._rest = (self._rest + part).split(b"\n")

@@ -82,7 +82,7 @@ class ImageCache:
                 raise
 
     def shrink(self) -> int:
-        """Delete copies older than a day, and then the oldest copies, until the cache is within its limit.
+        """Delete all copies that are older than a day. If the cache is still above its limit, delete the oldest copies.
 
         Return the number of deleted copies.
         """

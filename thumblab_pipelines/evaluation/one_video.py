@@ -79,7 +79,7 @@ def wins_of(signed: Float64s) -> Float64s:
 
 
 def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
-    """Return the `Sides` of the pairs in `rows` [k]. The winner and the loser of a pair are the same video.
+    """Return the `Sides` of the pairs in `rows` [k]. The two pictures of a pair belong to the same video.
 
     The intervals of figures are computed from these sides. So the intervals take into account that several pairs of one
     video are not independent.

@@ -36,8 +36,8 @@ def quality_plot(qualities: Sequence[ReleaseQuality]) -> str | None:
 
 
 def _draw_calibration(axes: "Axes", quality: ReleaseQuality) -> None:
-    """Draw the share of pairs that were won, against the probability in the answers. The area of a point shows its
-    number of pairs.
+    """Draw how often the picture that the service predicted to win did win (vertical), against the predicted
+    probability (horizontal). The area of a point shows its number of pairs.
     """
     assert quality.experiments is not None
     points = quality.experiments.curve

@@ -101,9 +101,10 @@ def is_active(full: FullLab) -> bool | None:
 
 
 class SlowRun:
-    """A progress listener that acts like a run. The run began before the niche was retired.
+    """A progress listener that acts like a run which began before the niche was retired.
 
-    The run saves a video again each time that all videos have been deleted, but at most `times` times.
+    Each time that all videos of the niche have been deleted, the listener saves one of them again, at most `times`
+    times.
     """
 
     def __init__(self, full: FullLab, times: int) -> None:

@@ -1,7 +1,7 @@
 """Tests of the title prior: weights that were fitted to titles of many other channels.
 
-A lab with few videos starts from these weights. In the planted table and in the lab, titles with the word "secret" get
-more views. Nothing else in a title has an effect.
+A lab with few videos starts from these weights. The tests draw titles and views. Titles with the word
+"secret" get more views. Nothing else in a title has an effect.
 """
 
 import dataclasses

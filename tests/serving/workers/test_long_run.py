@@ -45,9 +45,9 @@ LIBRARY = 60
 class Releases:
     """The releases of a lab, and the values that a correct answer must contain for each picture.
 
-    `built` are the indexes that are not yet published. For each published index, `prefix` has the beginning of its
-    video ids, and `similarity` has the percentile of each picture. `scores` has the scores for each model release and
-    request.
+    `built` are the indexes that are not yet published. All video ids of an index begin with the same letters, which
+    `prefix` has for each published index. `similarity` has, for each published index, the similarity score of each
+    picture. `scores` has the scores for each model release and request.
     """
 
     lab: Any
