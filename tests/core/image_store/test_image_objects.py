@@ -176,7 +176,7 @@ def test_an_old_picture_is_removed_if_the_list_has_finer_times_than_the_object(
 
 
 def refuse_to_unlink(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, missing_ok: bool = False) -> None:
+    def refuse(path: Path, **_: bool) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", refuse)
