@@ -47,7 +47,7 @@ def begin_backfill(lab: RunningLab) -> str:
 
 def end_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
     """Wait until every run of the backfill has succeeded, and return the state of the backfill."""
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 1_500
     while True:
         state = runs_of_backfill(lab, backfill_id)
         # The loop does not wait for the status of the backfill, because the daemon changes that status only half a

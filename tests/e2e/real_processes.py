@@ -269,7 +269,7 @@ class RunningLab:
             f"{self.up.url('scoring')}/v1/score",
             json={"title": "I tested every phone under $200", "category": niche, "thumbnails": thumbnails},
             headers={"X-API-Key": self.key},
-            timeout=120,
+            timeout=600,
             trust_env=False,
         )
 

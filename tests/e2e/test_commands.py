@@ -198,7 +198,7 @@ def test_the_definitions_check_is_clean_and_without_warnings(data_dir: Path) -> 
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()

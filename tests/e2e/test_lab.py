@@ -298,7 +298,7 @@ def test_the_request_of_the_readme_is_answered_while_the_demo_runs(lab: RunningL
         assert written in command
         command = command.replace(written, actual)
     own = environment(lab.data_dir.parent)
-    done = subprocess.run(["/bin/sh", "-c", command], env=own, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["/bin/sh", "-c", command], env=own, capture_output=True, text=True, timeout=600)
     answer = json.loads(done.stdout)
     assert answer["winner"] in ("candidate-a.jpg", "candidate-b.jpg"), answer
     of_own = thumblab(lab.data_dir.parent, "key")

@@ -22,7 +22,7 @@ from thumblab_pipelines.evaluation.figures import ADAPTED, FUTURE, NEW_CHANNELS
 from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.train import TrainedRanking, train
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 VIDEOS = 900
 EFFECTS = PlantedEffects(interaction=0.7, topic_effect=0.8, topic_correlation=0.6)

@@ -92,7 +92,7 @@ def test_the_version_of_the_code_changes_with_each_module(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_node_with_other_code_is_refused_and_named(tmp_path: Path) -> None:
     script = """
 import sys
@@ -126,7 +126,7 @@ except LabError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ray_nodes(1) as nodes:
         handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]

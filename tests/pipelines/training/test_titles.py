@@ -203,7 +203,7 @@ def test_the_benchmark_finds_planted_words_and_nothing_in_age_or_time(planted: P
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_the_benchmark_runs_on_a_slice_of_the_panel(shared_data: Path) -> None:
     folder = shared_data / "title_panel"
     if not (folder / FILE).is_file():

@@ -159,7 +159,7 @@ def test_a_wait_longer_than_the_patience_is_an_error_at_once(service, files):
     finally:
         empty(budget)
     assert (raised.value.status, raised.value.kind, raised.value.retry_after) == (503, "busy", 5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4.5
 
 
 def test_a_service_without_a_model_says_why_it_is_not_ready(run, new_lab):

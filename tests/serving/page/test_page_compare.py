@@ -56,7 +56,7 @@ def test_two_files_with_one_name_get_different_names(browser, service, files, tm
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_twenty_pictures_are_ranked_together(browser, service, tmp_path, draw):
     paths = [tmp_path / f"{n}.jpg" for n in range(20)]
     for n, path in enumerate(paths):

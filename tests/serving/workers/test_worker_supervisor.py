@@ -37,7 +37,7 @@ class Small:
         return [int(line) for line in self.started.read_text().split()] if self.started.exists() else []
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not condition():
             assert self.process.poll() is None, "the service ended"
             assert time.monotonic() < deadline
