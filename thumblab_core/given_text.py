@@ -46,7 +46,7 @@ def channel_name(text: str) -> str:
     If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any
     other link, for a link with an impossible @handle, and for a text that is blank or not valid UTF-8.
     """
-    if "\0" in text or not_utf8(text):
+    if not storable(text):
         raise LabError(f"the channel {text[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}")
     if not visible(text):
         raise LabError(f"the channel {text[:_SHOWN]!r} has no visible character; {CHANNEL_HELP}")
@@ -85,6 +85,11 @@ def visible(text: str) -> bool:
     character.
     """
     return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+def storable(text: str) -> bool:
+    """Return whether PostgreSQL can store the text. It cannot store a NUL character or a lone surrogate."""
+    return "\0" not in text and not not_utf8(text)
 
 
 def not_utf8(text: str) -> bool:

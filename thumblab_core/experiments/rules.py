@@ -20,7 +20,7 @@ from thumblab_core.experiments.records import (
     Variant,
     known_shares,
 )
-from thumblab_core.given_text import not_utf8, visible
+from thumblab_core.given_text import storable, visible
 
 MOST_IMPRESSIONS = 2**53 - 1
 """The largest number of impressions of a variant. JSON and spreadsheets can represent no larger whole number exactly.
@@ -204,7 +204,7 @@ def _require_variants(variants: Sequence[GivenVariant[Any]]) -> None:
 
 
 def _require_text(field: str, what: str, text: str) -> None:
-    if "\0" in text or not_utf8(text):
+    if not storable(text):
         raise RuleError(field, f"the {what} holds bytes that are not text; write it in UTF-8")
     if not visible(text):
         raise RuleError(field, f"the {what} is empty; write it, or leave it out if it is optional")

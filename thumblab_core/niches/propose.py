@@ -16,6 +16,7 @@ from thumblab_core.database.tables import videos
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
+from thumblab_core.given_text import channel_name, storable
 from thumblab_core.niches import Niche
 from thumblab_core.niches.cost import DailyCost, daily_cost
 from thumblab_core.settings import Settings
@@ -80,7 +81,7 @@ def propose(
     """Propose a niche for topics like those of the given channels and videos (the seed). This function sends no request
     to YouTube, and changes nothing.
 
-    `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of proposed channels.
+    `channels`: ids, @handles, exact titles or links of channels of the lab. `most`: the largest number of proposed channels.
     Raises `LabError` if the lab does not know a channel or a video, or if none of their titles has a vector yet.
     """
     ids = [_channel_id(connection, name) for name in channels]
@@ -137,7 +138,8 @@ def _texts(title: str) -> set[str]:
     return long | {f"{first} {second}" for first, second in itertools.pairwise(words) if {first, second} <= long}
 
 
-def _channel_id(connection: Connection, name: str) -> str:
+def _channel_id(connection: Connection, given: str) -> str:
+    name = channel_name(given)
     channel = find_channel(connection, name)
     if channel is None:
         raise LabError(
@@ -147,7 +149,8 @@ def _channel_id(connection: Connection, name: str) -> str:
 
 
 def _require_videos(connection: Connection, video_ids: Sequence[str]) -> None:
-    known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(video_ids))))
+    possible = [video_id for video_id in video_ids if storable(video_id)]
+    known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(possible))))
     if unknown := [video_id for video_id in video_ids if video_id not in known]:
         raise LabError(f"the lab has no video {unknown[0][:80]!r}; give videos that the lab knows")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thumblab_core.errors import LabError
-from thumblab_core.given_text import not_utf8
+from thumblab_core.given_text import storable
 from thumblab_pipelines.owner_ctr.studio_column_names import (
     ENGLISH,
     FIELDS,
@@ -94,7 +94,7 @@ def find_columns(
     Raises `UnknownColumnsError` if a required column is missing, or if several columns may hold the same figure. Raises
     `LabError` if a column that a person named does not exist.
     """
-    if any("\0" in name or not_utf8(name) for name in header):
+    if any(not storable(name) for name in header):
         raise LabError(f"{where} is not in UTF-8; import the file as YouTube Studio gave it")
     names = [normalized(name) for name in header]
     present = _present(header, names, rows)

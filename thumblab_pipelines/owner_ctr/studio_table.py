@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from thumblab_core.errors import LabError
-from thumblab_core.given_text import VIDEO_ID, not_utf8
+from thumblab_core.given_text import VIDEO_ID, storable
 from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS, INVISIBLE, PUBLISHED, TITLE, TOTALS, VIDEO
 from thumblab_pipelines.owner_ctr.studio_columns import Columns, find_columns, joined
 from thumblab_pipelines.owner_ctr.studio_dates import read_dates
@@ -163,7 +163,7 @@ def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]
     video_id = texts[VIDEO] = _id_in(texts.get(VIDEO, ""))
     if video_id.casefold() in TOTALS and all(is_nothing(texts.get(name, "")) for name in (TITLE, PUBLISHED)):
         return None
-    bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
+    bad = [name for name, text in texts.items() if not storable(text)]
     if bad and set(bad) != {TITLE}:
         shown_id = "" if VIDEO in bad else video_id[:MAX_SHOWN_ID]
         columns_shown = ", ".join(FIELDS[name] for name in bad)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from thumblab_core.given_text import VIDEO_ID, not_utf8, visible
+from thumblab_core.given_text import VIDEO_ID, storable, visible
 from thumblab_pipelines.owner_ctr.studio import export_day
 from thumblab_pipelines.owner_ctr.studio_column_names import DURATION, PUBLISHED, TITLE, VIDEO, VIEWS
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns
@@ -109,7 +109,7 @@ def _merge(table: StudioTable, day: date, first: date | None, into: dict[str, Ex
 
 def _title(cells: Mapping[str, str]) -> str:
     title = cells.get(TITLE, "")
-    return "" if "\0" in title or not_utf8(title) or len(title) > _LONGEST_TITLE else title
+    return "" if not storable(title) or len(title) > _LONGEST_TITLE else title
 
 
 def _views(cells: Mapping[str, str], commas: DecimalCommas) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from thumblab_core.errors import LabError
-from thumblab_core.given_text import not_utf8
+from thumblab_core.given_text import storable
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.tables.rows import IsRow, header_line, read_rows, separator_of
 
@@ -58,7 +58,7 @@ def column_names(
     Raises `LabError` if the header is not UTF-8, lacks a required column, or has a required or an optional column
     twice. `advice` is added at the end of the error message about a missing column.
     """
-    if any("\0" in name or not_utf8(name) for name in header):
+    if any(not storable(name) for name in header):
         raise LabError(f"{path} is not in UTF-8; save it as CSV in UTF-8")
     names = [name.strip().casefold() for name in header]
     missing = [name for name in required if name not in names]
@@ -119,6 +119,6 @@ def require_text(header: Sequence[str], cells: Sequence[str], texts: dict[str, s
         raise ValueError(
             "the row has more cells than the header; put quotes around each text that contains the separator"
         )
-    bad = [name for name, text in texts.items() if "\0" in text or not_utf8(text)]
+    bad = [name for name, text in texts.items() if not storable(text)]
     if bad:
         raise ValueError(f"{', '.join(bad)} holds bytes that are not text; save the file in UTF-8")

@@ -16,9 +16,10 @@ from pydantic import (
 )
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, Place, StoredExperiment
-from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
+from thumblab_core.experiments.rules import MOST_IMPRESSIONS
 from thumblab_core.images import FORMAT_NAMES
 from thumblab_serving.schemas.alternatives import not_both
+from thumblab_serving.schemas.library import VideoId
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
 from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
 from thumblab_serving.schemas.title import Title
@@ -121,9 +122,7 @@ class ExperimentRequest(StrictModel):
         description="The channel, by its id or link, or by the exact title or the @handle of a channel that the lab has. "
         "An id (UC...) is accepted even if the lab does not know the channel."
     )
-    video_id: str = Field(
-        min_length=1,
-        max_length=LONGEST_TEXT,
+    video_id: VideoId = Field(
         description="The YouTube id of the video, or the id of a video that the lab has.",
     )
     started_on: Day = Field(description="The first day of the test.")

@@ -15,6 +15,8 @@ from thumblab_core.niches.niche import (
     REGION_PATTERN,
 )
 from thumblab_serving.schemas.alternatives import at_least_one
+from thumblab_serving.schemas.library import VideoId
+from thumblab_serving.schemas.request import ChannelName
 from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 from thumblab_serving.schemas.verdict import SkillOut
 
@@ -203,10 +205,12 @@ class ProposalRequest(StrictModel):
 
     model_config = ConfigDict(json_schema_extra=at_least_one("channels", "videos"))
 
-    channels: list[Annotated[str, StringConstraints(min_length=1, max_length=300)]] = Field(
-        default_factory=list, max_length=MOST_SEEDS, description="Ids, @handles or exact titles of channels of the lab."
+    channels: list[ChannelName] = Field(
+        default_factory=list,
+        max_length=MOST_SEEDS,
+        description="Ids, @handles, exact titles or links of channels of the lab.",
     )
-    videos: list[Text] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of the lab's videos.")
+    videos: list[VideoId] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of the lab's videos.")
     most_channels: Annotated[int, Strict(), Field(ge=1, le=MOST_CHANNELS), AS_WHOLE] = Field(
         default=10, description="The maximum number of channels in the answer."
     )

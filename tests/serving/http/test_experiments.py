@@ -172,7 +172,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "a title missing": ({"variants": [{"title": "One"}, {}]}, "variants.1.title: variant 2 has no title"),
     "the same title": ({"variants": [{"title": "A"}, {"title": "A"}]}, "variants.1: variants 1 and 2 have the same"),
     "an invisible title": ({"variants": [{"title": "\u200b"}, {"title": "B"}]}, "variants.0.title: give a title"),
-    "a null byte": ({"video_id": "video\0aaaaa"}, "video_id: the video holds bytes that are not text"),
+    "a null byte": ({"video_id": "video\0aaaaa"}, "video_id: the id of a video must not contain a NUL"),
     "a long video": ({"video_id": "v" * 501}, "video_id: "),
     "a field that is unknown": ({"video": "x"}, "video: there is no such field; use video_id"),
     "shares of half": (

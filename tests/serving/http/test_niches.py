@@ -217,7 +217,16 @@ def test_a_proposal_comes_from_channels_of_the_lab(service: Any, database_url: s
             service.client.post("/api/v1/niches/proposals", json={"channels": ["nobody"]}), 422
         )
         assert "at least one" in problem(service.client.post("/api/v1/niches/proposals", json={}), 422)
+        linked = {"channels": ["https://www.youtube.com/channel/c0"]}
+        assert service.client.post("/api/v1/niches/proposals", json=linked).json() == found
     finally:
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM channels"))
         engine.dispose()
+
+
+@pytest.mark.parametrize("field", ["channels", "videos"])
+@pytest.mark.parametrize("name", ["\0", "a\0b", "\n", "youtube.com/@a%00b"])
+def test_a_name_that_no_database_can_store_is_refused_by_a_proposal(service: Any, field: str, name: str) -> None:
+    refused = service.client.post("/api/v1/niches/proposals", json={field: [name]})
+    assert field[:-1] in problem(refused, 422)

@@ -16,6 +16,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.niches.niche import checked
 from thumblab_serving.http.problems import validation_message
 from thumblab_serving.http.submission import _ids
+from thumblab_serving.looking.similar_request import SimilarQuery, SimilarRequest
 from thumblab_serving.schemas.batches import BatchesQuery, BatchRequest
 from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequest
 from thumblab_serving.schemas.item_id import MAX_ID, PATTERN, cleaned_id, is_item_id
@@ -25,11 +26,13 @@ from thumblab_serving.schemas.lab import (
     NicheChange,
     NicheCostOut,
     NicheOut,
+    NicheSources,
     ProposalOut,
     ProposalRequest,
 )
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest, WaitQuery
 from thumblab_serving.schemas.library import LibraryPicturesQuery
+from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreForm, ScoreRequest
 
 OF_NICHES = (NewNiche, NicheChange, ProposalRequest)
@@ -39,14 +42,30 @@ PYDANTIC = re.compile(r"should|Input|Field|Extra|valid (string|integer|number|li
 """Words of pydantic and characters of regular expressions, which no error message may contain."""
 
 
+CHECKED_LATER = {
+    "url",  # The guard of fetched URLs refuses control characters.
+    "webhook",  # The same guard checks this URL.
+    "image_base64",  # A decoder reads the bytes.
+    "title",  # `visible_title` drops invisible characters.
+    "titles",
+    "text",
+    "name",  # `people.names.clean_name` refuses hidden characters in the name of a person.
+    "media_type",  # This field has no effect.
+}
+"""The texts in requests that may contain a NUL character, because other code checks or cleans them."""
+
+
 def message(model, value):
     with pytest.raises(ValidationError) as caught:
         model.model_validate(value)
     return validation_message(caught.value)
 
 
-def numbers_in(model: type[BaseModel]):
-    """Yield each path to a number in the JSON schema of a model, such as ("variants", 0, "impressions")."""
+def paths_to(model: type[BaseModel], *kinds: str):
+    """Return each path to a value of one of the `kinds` in the JSON schema of a model, such as ("variants", 0, "title").
+
+    A kind is a type of JSON Schema. A text that has only some allowed values is left out.
+    """
     whole = model.model_json_schema()
 
     def walk(schema, path):
@@ -54,7 +73,7 @@ def numbers_in(model: type[BaseModel]):
             schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
         for part in schema.get("anyOf", ()):
             yield from walk(part, path)
-        if schema.get("type") in ("integer", "number"):
+        if schema.get("type") in kinds and not {"enum", "const"} & set(schema):
             yield path
         for name, field in schema.get("properties", {}).items():
             yield from walk(field, (*path, name))
@@ -64,7 +83,9 @@ def numbers_in(model: type[BaseModel]):
     return list(walk(whole, ()))
 
 
-NUMBERS = [(model, path) for model in BODIES for path in numbers_in(model) if model is not ItemsRequest]
+NUMBERS = [
+    (model, path) for model in BODIES for path in paths_to(model, "integer", "number") if model is not ItemsRequest
+]
 """All numbers in JSON bodies. `ItemsRequest` is left out, because it accepts a number as the text of an id."""
 
 
@@ -116,6 +137,27 @@ def test_no_error_has_words_of_pydantic_or_a_pattern(model, value):
             model.model_validate(body)
         except ValidationError as error:
             assert not PYDANTIC.search(validation_message(error)), validation_message(error)
+
+
+TEXTS = [
+    (model, path)
+    for model in (*BODIES, *QUERIES, SimilarQuery, SimilarRequest, *people_requests.BODIES)
+    if not issubclass(model, NicheSources)
+    for path in dict.fromkeys(paths_to(model, "string"))
+    if not CHECKED_LATER & set(path)
+]
+"""The texts in requests that must not contain a NUL character.
+
+The texts of a new or changed niche are left out, because `niche.checked` refuses hidden characters in them.
+"""
+
+
+@pytest.mark.parametrize(("model", "path"), TEXTS, ids=lambda value: str(value))
+def test_a_text_of_a_request_has_no_nul_which_no_database_can_store(model, path):
+    body = "a\0b"
+    for step in reversed(path):
+        body = [body] if step == 0 else {step: body}
+    assert f"{'.'.join(map(str, path))}: " in message(model, body)
 
 
 def test_the_rule_of_a_channel_is_printed_in_words():
