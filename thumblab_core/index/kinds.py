@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index.factories import check_factory
 from thumblab_core.index.items import LibraryError
 
 AUTO, FLAT = "auto", "Flat"
@@ -93,11 +94,15 @@ def trained(vectors: Vectors, factory: str) -> Any:
     """Train a FAISS index and add all vectors to it. The id of a vector in the index is the number of its row in
     `vectors`.
 
-    Raises `LibraryError` for an unknown factory string, and `UntrainableError` if there are too few vectors.
+    Raises `LibraryError` for a factory string that `check_factory` or FAISS refuses, and `UntrainableError` if there are
+    too few vectors or too little memory.
     """
+    check_factory(factory)
     faiss = faiss_module()
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    except MemoryError:
+        raise LibraryError(f"there is too little memory for the FAISS index {factory!r}; use smaller numbers") from None
     except RuntimeError as error:
         raise LibraryError(
             f"FAISS knows no index {factory!r} ({_short(error)}); change THUMBLAB_INDEX_FACTORY"
@@ -111,6 +116,10 @@ def trained(vectors: Vectors, factory: str) -> Any:
         with all_cores():
             index.train(np.ascontiguousarray(sample))
             _add(faiss, index, vectors)
+    except MemoryError:
+        raise UntrainableError(
+            f"there is too little memory for the index {factory} of {len(vectors)} vectors; use smaller numbers"
+        ) from None
     except RuntimeError as error:
         raise UntrainableError(
             f"FAISS cannot make the index {factory} of {len(vectors)} vectors ({_short(error)})"

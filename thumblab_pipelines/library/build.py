@@ -11,6 +11,7 @@ from thumblab_core.encoders.load import image_encoder, image_encoder_name
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex
+from thumblab_core.index.factories import check_factory
 from thumblab_core.index.files import items_json
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_core.releases.scope import Hold
@@ -57,8 +58,10 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | 
     """Publish an index release of the niche's library, unless the newest release has the same content.
 
     `factory`: the FAISS factory string of this build. If `factory` is None, the setting `index_factory` is used. Raises
-    `LabError` if the library is empty, or if FAISS does not know the factory string.
+    `LabError` if the library is empty, or if the factory string is unknown or beyond its limits.
     """
+    index_settings = (factory or lab.settings.index_factory, lab.settings.index_recall)
+    check_factory(index_settings[0])
     encoder = image_encoder(lab.settings).fingerprint
     # `mark` is the number of this build. Later releases and changes get higher numbers. A change with a higher number
     # may be missing in this build, so `promote_index` repeats the change. The time of the open rebuild request is read
@@ -68,7 +71,6 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | 
     if not rows.items:
         raise LabError(why_empty(lab, niche, encoder))
     scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
-    index_settings = (factory or lab.settings.index_factory, lab.settings.index_recall)
     blobs: list[bytes | memoryview] = [b"".join(items_json(rows.items)), rows.vectors.data]
     inputs = inputs_digest(encoder, index_settings, vars(scores), blobs=blobs)
     release = lab.releases.unchanged(INDEX, niche, inputs)

@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from thumblab_core.errors import LabError
+from thumblab_core.index.factories import FACTORY_PATTERN, check_factory
 from thumblab_core.niches import LARGEST_NICHES
 from thumblab_serving.schemas.alternatives import exactly_one
 from thumblab_serving.schemas.niche import Niche
@@ -95,14 +97,11 @@ class NichesRequest(StrictModel):
         return self
 
 
-_FACTORY = r"^[A-Za-z0-9_,()x]{1,100}$"
-
-
 def _factory(text: str) -> str:
-    if re.fullmatch(_FACTORY, text) is None:
-        raise ValueError(
-            "this is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as IVF100,Flat"
-        )
+    try:
+        check_factory(text)
+    except LabError as error:
+        raise ValueError(str(error)) from None
     return text
 
 
@@ -110,11 +109,12 @@ class RebuildRequest(NichesRequest):
     """The indices to rebuild. The body may be left out."""
 
     factory: (
-        Annotated[str, AfterValidator(_factory), WithJsonSchema({"type": "string", "pattern": _FACTORY})] | None
+        Annotated[str, AfterValidator(_factory), WithJsonSchema({"type": "string", "pattern": FACTORY_PATTERN})] | None
     ) = Field(
         default=None,
         description=(
-            "A FAISS factory string for this build only. Default: the setting THUMBLAB_INDEX_FACTORY. The next build "
+            "A FAISS factory string for this build only. Its numbers have limits, such as IVF65536 and HNSW256. "
+            "Default: the setting THUMBLAB_INDEX_FACTORY. The next build "
             "uses the setting again."
         ),
         examples=["IDMap,IVF100,Flat"],

@@ -4,6 +4,7 @@ The tests check the recall, which is the share of the true neighbours that a sea
 FAISS index the search uses, and when the search is exact.
 """
 
+import re
 import threading
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from index_helpers import build, item_of, out, released, vector_of
 
 from thumblab_core.encoders.protocol import Vectors, unit
-from thumblab_core.index import IndexKind, LibraryError, NicheIndex, base
+from thumblab_core.index import IndexKind, LibraryError, NicheIndex, base, kinds
+from thumblab_core.index.factories import check_factory
 from thumblab_core.releases.release_store import ReleaseStore
 
 
@@ -122,6 +124,62 @@ def test_a_search_uses_only_its_own_thread() -> None:
 def test_an_unknown_factory_string_is_refused() -> None:
     with pytest.raises(LibraryError, match=r"FAISS knows no index 'Abacus'.*THUMBLAB_INDEX_FACTORY"):
         build(list(range(20)), "Abacus")
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "RR100000000,Flat",
+        "RR4096,Flat",
+        "HNSW999999999",
+        "HNSW0",
+        "HNSW1",
+        "IVF0,Flat",
+        "IVF65537,Flat",
+        "IVF10(HNSW0),Flat",
+        "IVF10_HNSW0,Flat",
+        "PQ8x0",
+        "PQ8x13",
+        "OPQ8_4096,PQ8",
+        "RQ0x8",
+        "NSG0",
+        "LSQ32x4",
+        "Pad9999,Flat",
+        "Flat; rm",
+        "",
+    ],
+)
+def test_a_factory_string_that_would_fill_the_memory_or_abort_is_refused(factory: str) -> None:
+    # Some of these texts end the process inside FAISS, so the check itself is tested.
+    with pytest.raises(LibraryError, match=re.escape(repr(factory))):
+        check_factory(factory)
+
+
+@pytest.mark.parametrize(
+    "factory",
+    ["auto", "Flat", "IDMap,IVF100,Flat", "IDMap2,HNSW32", "IVF65536_HNSW32,SQfp16", "OPQ16_64,IVF100,PQ16x4fs", "SQ8"],
+)
+def test_a_usual_factory_string_is_allowed(factory: str) -> None:
+    check_factory(factory)
+
+
+def test_a_build_checks_the_numbers_of_its_factory_string() -> None:
+    with pytest.raises(LibraryError, match="IVF65537"):
+        build(list(range(20)), "IVF65537,Flat")
+
+
+@pytest.mark.parametrize("step", ["index_factory", "train"])
+def test_an_index_that_needs_too_much_memory_is_an_error_that_names_it(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import faiss
+
+    def too_much(*_: object) -> None:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr(*((faiss, step) if step == "index_factory" else (faiss.IndexHNSW, step)), too_much)
+    with pytest.raises(LibraryError, match=r"too little memory for the .*HNSW16,Flat"):
+        kinds.trained(np.eye(8, dtype=np.float32), "HNSW16,Flat")
 
 
 def test_without_a_parameter_that_reaches_the_recall_the_library_is_searched_exactly(

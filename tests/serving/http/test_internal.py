@@ -130,6 +130,8 @@ def test_without_dagster_health_says_that_the_scheduler_is_unknown(service):
         ("/internal/rebuild-indices", {"niches": ["tech", "tech"]}, "named twice"),
         ("/internal/rebuild-indices", {"niche": "tech"}, "niche: there is no such field"),
         ("/internal/rebuild-indices", {"factory": "Flat; rm -rf /"}, "factory"),
+        ("/internal/rebuild-indices", {"niches": ["tech"], "factory": "RR100000000,Flat"}, "a number of 1 to 1024"),
+        ("/internal/rebuild-indices", {"factory": "HNSW999999999"}, "a number of 2 to 256"),
         ("/internal/rebuild-indices", {"dim": 0}, "dim"),
         ("/internal/rebuild-indices", [], "body"),
         ("/internal/refresh-library", {"factory": "Flat"}, "factory: there is no such field"),
