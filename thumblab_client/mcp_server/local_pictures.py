@@ -6,17 +6,15 @@ from pathlib import Path
 from thumblab_client.errors import PictureError
 from thumblab_client.pictures import Picture, id_of, pictures_of
 
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff"),
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (8, b"WEBP"),
-    (0, b"GIF8"),
-    (4, b"ftyp"),
-    (6, b"\0\0\0\0"),
-)
-"""The offset and the bytes that identify each format: the signatures of JPEG, PNG, WebP, GIF, AVIF and HEIC, and the
-zeros in the header of a BMP.
-"""
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+"""The first bytes of a JPEG, a PNG and a GIF."""
+
+_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
+_BRANDS |= {b"mif1", b"msf1"}
+"""The brands of AVIF and HEIC that the service reads. A video, such as an MP4, has other brands in its box `ftyp`."""
+
+_LONGEST_BOX = 1_024
+"""Maximum number of bytes of the box `ftyp`. The service reads no brand after these bytes."""
 
 
 def read_pictures(names: Sequence[str]) -> list[Picture]:
@@ -49,5 +47,17 @@ def _picture(name: str) -> Picture:
 
 
 def _is_picture(data: bytes) -> bool:
-    found = [data[at : at + len(start)] == start for at, start in _SIGNATURES]
-    return any(found[:-1]) or (data.startswith(b"BM") and found[-1])
+    """Return whether the first bytes are those of a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP."""
+    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    is_bmp = data[:2] == b"BM" and data[6:10] == b"\0\0\0\0"
+    return data.startswith(_SIGNATURES) or is_webp or is_bmp or not _BRANDS.isdisjoint(_brands(data))
+
+
+def _brands(data: bytes) -> list[bytes]:
+    """Return the main brand and the compatible brands in the box `ftyp` at the start of a file. The result is empty if
+    the file does not begin with such a box, or if the length of the box is impossible.
+    """
+    length = int.from_bytes(data[:4], "big")
+    if data[4:8] != b"ftyp" or length % 4 or not 16 <= length <= min(_LONGEST_BOX, len(data)):
+        return []
+    return [data[at : at + 4] for at in (8, *range(16, length, 4))]
