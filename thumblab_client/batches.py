@@ -65,6 +65,8 @@ def store(
         {"id": item.id, **scoring_request(item.titles, item.pictures, item.categories, item.channel_id)}
         for item in items
     ]
+    if idempotency_key is not None and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+        raise ThumblabError(f"idempotency_key: {idempotency_key[:40]!a} is not printable ASCII; give another key")
     body = {"items": sent, **known(deadline_s=deadline_s, webhook=webhook)}
     headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
     return Call("POST", "/v1/batches", BatchOut, {"json": body, "headers": headers})

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
-from urllib.parse import quote
 
 from thumblab_client.errors import PictureError
 from thumblab_client.models.library import SimilarOut, VideoOut
 from thumblab_client.models.library_index import LibraryClustersOut
 from thumblab_client.pictures import PictureLike, in_json, pictures_of
-from thumblab_client.requests import Call, known
+from thumblab_client.requests import Call, in_path, known
 
 
 def similar(
@@ -33,9 +32,9 @@ def similar(
 
 def library_clusters(niche: str) -> Call[LibraryClustersOut]:
     """Return the request for the groups of similar thumbnails of a niche, or of all niches (`all`)."""
-    return Call("GET", f"/v1/library/{quote(niche, safe='')}/clusters", LibraryClustersOut)
+    return Call("GET", f"/v1/library/{in_path('niche', niche)}/clusters", LibraryClustersOut)
 
 
 def video(video_id: str) -> Call[VideoOut]:
     """Return the request for the lab's data about a video."""
-    return Call("GET", f"/v1/videos/{quote(video_id, safe='')}", VideoOut)
+    return Call("GET", f"/v1/videos/{in_path('video_id', video_id)}", VideoOut)

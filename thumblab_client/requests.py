@@ -5,11 +5,19 @@ from dataclasses import dataclass, field
 from datetime import date
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from thumblab_client.decoding import decode
-from thumblab_client.errors import InvalidRequestError, PictureError, ProblemError, UnexpectedAnswerError, problem_error
+from thumblab_client.errors import (
+    InvalidRequestError,
+    PictureError,
+    ProblemError,
+    ThumblabError,
+    UnexpectedAnswerError,
+    problem_error,
+)
 from thumblab_client.models.answer import ScoreAnswer
 from thumblab_client.models.experiments import ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
@@ -19,18 +27,27 @@ from thumblab_client.waiting import seconds_of
 
 T = TypeVar("T")
 
+_SHOWN = 40
+"""Maximum number of characters of a text that an error shows."""
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """A request to the service.
 
     `answer` is the dataclass of the answer. `content` has the keyword arguments with which httpx sends the body.
+
+    Raises `ThumblabError` if a text of the content cannot be sent, see `require_utf8`.
     """
 
     method: str
     path: str
     answer: type[T]
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for part in self.content.values():
+            require_utf8("", part)
 
     def read(self, response: httpx.Response, repeated: bool = False) -> T:
         """Return the answer. Raises a `ProblemError` for an error of the service.
@@ -165,6 +182,28 @@ def known(**fields: Any) -> dict[str, Any]:
         for name, value in fields.items()
         if value is not None
     }
+
+
+def in_path(name: str, text: str) -> str:
+    """Return the argument `name` as a part of a path. Raises `ThumblabError` if it cannot be sent."""
+    require_utf8(name, text)
+    return quote(text, safe="")
+
+
+def require_utf8(name: str, value: object) -> None:
+    """Raise `ThumblabError` if a text in `value` has a lone surrogate, which UTF-8 cannot encode. The error names the
+    text: `name` with the keys and positions that lead to the text.
+    """
+    if isinstance(value, str):
+        # A text in ASCII, such as a picture in base64, is known to be one without a look at its characters.
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ThumblabError(f"{name}: {value[:_SHOWN]!a} has a lone surrogate; give a text that UTF-8 can encode")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            require_utf8(f"{name}.{key}" if name else str(key), part)
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            require_utf8(f"{name}.{number}" if name else str(number), part)
 
 
 def require_success(response: httpx.Response) -> None:

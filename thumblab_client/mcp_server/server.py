@@ -141,4 +141,5 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ThumblabError as error:
-        raise ToolError(str(error)) from None
+        # A path in the message may have a lone surrogate, which the transport cannot encode.
+        raise ToolError(str(error).encode(errors="backslashreplace").decode()) from None

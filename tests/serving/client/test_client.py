@@ -10,6 +10,7 @@ from thumblab_client import (
     AsyncClient,
     Client,
     InvalidRequestError,
+    Item,
     NoAnswerError,
     Patience,
     Picture,
@@ -225,3 +226,31 @@ def test_threads_may_share_a_client(client, files):
         thread.join()
     assert len(answers) == 4
     assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "call"),
+    [
+        ("title", lambda client, picture: client.score("T\ud800", [picture])),
+        ("channel_id", lambda client, picture: client.score("T", [picture], channel_id="\ud800")),
+        (
+            "thumbnails.0.title",
+            lambda client, _: client.score("T", [Picture("p", url="https://a.b/c", title="\udfff")]),
+        ),
+        ("thumbnails.0.id", lambda client, _: client.score("T", [Picture("\udc80", b"1")])),
+        ("text", lambda client, _: client.similar(text="\ud800")),
+        ("niche", lambda client, _: client.library_clusters("\ud800")),
+        ("video_id", lambda client, _: client.video("a\ud800")),
+        ("channel_id", lambda client, _: client.experiments(channel_id="\ud800")),
+        ("name", lambda client, _: client.add_channel([("a.csv", b"1")], name="\ud800")),
+        ("items.0.title", lambda client, picture: client.store_batch([Item("a", "\ud800", [picture])])),
+        (
+            "idempotency_key",
+            lambda client, picture: client.store_batch([Item("a", "T", [picture])], idempotency_key="\u00e9"),
+        ),
+    ],
+)
+def test_a_text_that_cannot_be_sent_is_an_error_of_the_library_that_names_it(client, draw, named, call):
+    with pytest.raises(ThumblabError, match=named) as caught:
+        call(client, Picture("p.jpg", draw(0)))
+    str(caught.value).encode()
