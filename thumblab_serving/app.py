@@ -34,7 +34,7 @@ from thumblab_serving.http.bodies import BodyLimits, Budget
 from thumblab_serving.http.connections import LIMITS, Limits, open_descriptors
 from thumblab_serving.http.cors import CrossOrigin
 from thumblab_serving.http.forwarded import ForwardedHeaders
-from thumblab_serving.http.guards import LOOPBACK, HostNames, SecurityHeaders
+from thumblab_serving.http.guards import LOOPBACK, Framing, HostNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
@@ -168,6 +168,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.allowed_origins:
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins)
     _add_host_names(app, settings)
+    app.add_middleware(Framing)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(request_log.RequestLog, metrics=app.state.metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -93,13 +93,13 @@ def charge(request: Request, items: int) -> None:
 def add_refusals(document: dict[str, Any]) -> None:
     """Add to each operation of an OpenAPI document the statuses with which the middleware may answer any request.
 
-    The statuses are 413 for a body that is too large, 421 for an unknown host name, and 500 for an unexpected error. An
-    operation that takes a key also gets the statuses of `require`.
+    The statuses are 400 for a body of ambiguous length, 413 for a body that is too large, 421 for an unknown host name,
+    and 500 for an unexpected error. An operation that takes a key also gets the statuses of `require`.
     """
     for path in document["paths"].values():
         for operation in path.values():
             of_keys = (401, 403, 429) if "security" in operation else ()
-            for status, answer in error_responses(413, 421, 500, *of_keys).items():
+            for status, answer in error_responses(400, 413, 421, 500, *of_keys).items():
                 operation["responses"].setdefault(str(status), answer)
 
 

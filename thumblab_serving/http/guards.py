@@ -51,6 +51,28 @@ class HostNames:
         await self._app(scope, receive, send)
 
 
+class Framing:
+    """Middleware that refuses a request of which a proxy and this service may see different ends.
+
+    Such a request has the headers Content-Length and Transfer-Encoding, or has Transfer-Encoding in HTTP/1.0. A proxy may
+    use one header and this service the other, and read a part of the body as the next request. So RFC 9112, sections
+    6.1 and 6.3, wants the connection to be closed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+                detail = "send either Content-Length or Transfer-Encoding, and Transfer-Encoding only in HTTP/1.1"
+                problem = Problem(HTTPStatus.BAD_REQUEST, "ambiguous-length", detail, {"Connection": "close"})
+                await response(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class SecurityHeaders:
     """Middleware that adds headers to every answer. With these headers, a browser runs only scripts of this service.
 

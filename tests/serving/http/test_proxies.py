@@ -195,6 +195,27 @@ def test_an_invalid_scheme_is_ignored(serve, scheme):
         assert redirect(url) == f"http://{NAME}/health"
 
 
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [
+        ("1.1", ["Content-Length: 4", "Transfer-Encoding: chunked"]),
+        ("1.1", ["Transfer-Encoding: chunked", "content-length: 44"]),
+        ("1.0", ["Transfer-Encoding: chunked", "Connection: keep-alive"]),
+    ],
+)
+def test_a_body_of_ambiguous_length_is_refused_and_no_request_is_read_after_it(service, version, headers):
+    lines = [f"POST /v1/score HTTP/{version}", "Host: localhost", f"X-API-Key: {KEY}", *headers, "", "0", "", ""]
+    smuggled = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=30) as connection:
+        connection.sendall(("\r\n".join(lines) + smuggled).encode())
+        received = b""
+        while part := connection.recv(65536):  # The service closes the connection.
+            received += part
+    assert received.startswith(b"HTTP/1.1 400")
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"urn:thumblab:ambiguous-length" in received
+
+
 def test_a_page_whose_name_was_rebound_to_this_machine_cannot_pretend_to_be_the_proxy(serve):
     with serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service:
         for host in ("evil.example", "", "127.0.0.1.evil.example", "[::1]evil.example"):
