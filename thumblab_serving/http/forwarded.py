@@ -15,6 +15,7 @@ from thumblab_core.hosts import split_authority
 _PREFIX = b"x-forwarded-"
 _FOR = b"x-forwarded-for"
 _HOST = b"x-forwarded-host"
+_PROTO = b"x-forwarded-proto"
 
 
 class ForwardedHeaders:
@@ -46,7 +47,7 @@ def _without_forwarded(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 
 
 def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers, with the forwarded host as the value of `Host`.
+    """Yield the headers, with the forwarded host as the value of `Host`. A scheme other than http and https is left out.
 
     If there are several hosts, the last host is used, because the proxy that is nearest to this service wrote it.
     """
@@ -54,6 +55,8 @@ def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byte
     for name, value in headers:
         if name == b"host" and hosts:
             yield name, hosts[-1]
+        elif name == _PROTO and value.strip() not in (b"http", b"https"):
+            continue  # uvicorn would also use `ws` and `wss`, and this service would redirect to such an address.
         # If a proxy does not set X-Forwarded-For, it passes on what the client wrote, which may be any text. So keep
         # the header only if each entry is an address.
         elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):

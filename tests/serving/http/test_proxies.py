@@ -186,7 +186,7 @@ def test_only_an_address_is_taken_for_the_client(serve, client_of, sent, logged)
         assert client_of(get(url)) == logged
 
 
-@pytest.mark.parametrize("scheme", ["javascript", "", "https, http", "HTTPS\t"])
+@pytest.mark.parametrize("scheme", ["javascript", "wss", "ws", "", "https, http", "HTTPS\t"])
 def test_an_invalid_scheme_is_ignored(serve, scheme):
     with (
         serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service,
