@@ -80,6 +80,14 @@ def without_hidden(text: str) -> str:
     return _HIDDEN.sub("", text)
 
 
+def shown(text: str) -> str:
+    """Return the first 100 characters of the text, with the escapes of Python in place of `HIDDEN_CHARACTERS` and lone
+    surrogates. If the text is longer, the result ends with `…`.
+    """
+    escaped = _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text[:_SHOWN])
+    return escaped if len(text) <= _SHOWN else f"{escaped}…"
+
+
 def visible(text: str) -> bool:
     """Return whether the text has a visible character. For example, a title of one zero-width space has no visible
     character.

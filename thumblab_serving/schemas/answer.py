@@ -146,7 +146,10 @@ class ThumbnailScore(FrozenModel):
 class ChannelOut(FrozenModel):
     """The channel of the request, and whether the answer is adapted to it."""
 
-    channel_id: str
+    channel_id: str = Field(
+        description="The channel of the request. Invisible characters are escaped, and an unknown name is cut to 100 "
+        "characters."
+    )
     adapted: bool = Field(
         description="Whether a channel adapter is used. If not, the candidates are ranked as for an unseen channel."
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from thumblab_core.given_text import shown
 from thumblab_core.index import Neighbour
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_serving.loading.cache import Cache
@@ -104,7 +105,7 @@ def _thumbnail(
 
 def _channel(choice: AdapterChoice) -> ChannelOut:
     return ChannelOut(
-        channel_id=choice.channel_id,
+        channel_id=shown(choice.channel_id),  # If the lab does not know the channel, this is any text of the request.
         adapted=choice.adapter is not None,
         videos=0 if choice.adapter is None else choice.adapter.videos,
         reason=choice.reason,

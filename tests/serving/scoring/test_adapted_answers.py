@@ -73,6 +73,13 @@ def test_an_added_adapter_is_used_before_the_models_own(service, draw):
     assert answer["channel"] == {"channel_id": ADDED, "adapted": True, "videos": 9, "reason": None, **of_adapter}
 
 
+def test_an_unknown_channel_is_repeated_without_hidden_characters_and_not_in_full(service, draw):
+    known_by_nobody = "\u202egnp.\u200b" + "x" * 2_000
+    answer = service.score(draw(1), draw(2), channel_id=known_by_nobody)
+    assert answer["channel"]["channel_id"] == "\\u202egnp.\\u200b" + "x" * 94 + "…"
+    assert service.score(draw(1), channel_id="A Café 🙂")["channel"]["channel_id"] == "A Café 🙂"
+
+
 def test_json_and_forms_accept_a_channel_and_give_the_same_answer(service, draw, alike):
     uploaded = service.score(draw(1), draw(2), channel_id=OWN)
     coded = [{"id": f"p{n}.jpg", "image_base64": base64.b64encode(draw(n + 1)).decode()} for n in range(2)]
