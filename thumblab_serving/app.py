@@ -263,5 +263,13 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas[model.__name__] = body
         schemas["ProblemOut"] = problems.ProblemOut.model_json_schema()
         auth.add_refusals(document)
+        _remove_bodies_of_head(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _remove_bodies_of_head(document: dict[str, Any]) -> None:
+    """Remove the bodies from the answers to HEAD. FastAPI describes them as the answers to GET."""
+    for path in document["paths"].values():
+        for answer in path.get("head", {}).get("responses", {}).values():
+            answer.pop("content", None)

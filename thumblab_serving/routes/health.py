@@ -43,13 +43,18 @@ CONCURRENT = 4
 requests occupy.
 """
 
+_WITHOUT_BODY = "The same as `GET {}`, without a body"
+"""The summary of the requests with which monitors only ask for a status. The server leaves out the body of the answer."""
 
+
+@router.head("/health", summary=_WITHOUT_BODY.format("/health"))
 @router.get("/health", summary="Whether the service is alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
     """Answer with the state of every component. The status is 200 as long as the process lives."""
     return await _state(request)
 
 
+@router.head("/ready", summary=_WITHOUT_BODY.format("/ready"), responses=error_responses(503))
 @router.get("/ready", summary="Whether the service can answer requests", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
     """Answer with the status 200 when the service can score. Until then, answer with a 503 problem that says what is
@@ -64,6 +69,7 @@ async def ready(request: Request) -> HealthOut:
     return state
 
 
+@router.head("/metrics", summary=_WITHOUT_BODY.format("/metrics"), response_class=Response)
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Return the metrics of the service and of the pipelines in the text format of Prometheus."""

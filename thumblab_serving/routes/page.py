@@ -50,17 +50,20 @@ _KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
 """Headers that let the browser use a file for a year without a request."""
 
 
+@router.head("/")
 @router.get("/")
 async def index() -> HTMLResponse:
     return HTMLResponse(_INDEX, headers=_REVALIDATE)
 
 
+@router.head("/library")
 @router.get("/library")
 async def library() -> HTMLResponse:
     """Return the page of the library. The page itself has no video. Its scripts request the map with the user's API key."""
     return HTMLResponse(_LIBRARY, headers=_REVALIDATE)
 
 
+@router.head("/people")
 @router.get("/people")
 async def people() -> HTMLResponse:
     """Return the page of people. The page itself contains no names and no faces. Its scripts request the names and
@@ -69,6 +72,7 @@ async def people() -> HTMLResponse:
     return HTMLResponse(_PEOPLE, headers=_REVALIDATE)
 
 
+@router.head("/page/{version}/{name:path}")
 @router.get("/page/{version}/{name:path}")
 async def file(
     version: Annotated[str, fastapi.Path(max_length=100)], name: Annotated[str, fastapi.Path(max_length=100)]

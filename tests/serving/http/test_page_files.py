@@ -27,3 +27,27 @@ def test_every_page_has_the_head_that_all_pages_share(service, path):
     assert "head.html" not in head
     for shared in ('<meta charset="utf-8">', '<meta name="viewport"', 'rel="icon"', f'"page/{VERSION}/page.css"'):
         assert head.count(shared) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/library", "/people", f"/page/{VERSION}/main.js", "/health", "/ready", "/metrics"]
+)
+def test_a_monitor_that_sends_head_gets_the_status_and_the_headers_of_get(service, path):
+    whole, head = service.client.get(path), service.client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert service.client.head("/page/0/none.js").status_code == 404
+
+
+def test_a_service_that_cannot_score_answers_head_of_ready_with_a_503(new_lab, run):
+    with run(new_lab().settings, wait=False) as service:
+        assert [service.client.head(path).status_code for path in ("/ready", "/health")] == [503, 200]
+
+
+def test_the_answers_to_head_are_documented_without_a_body(service):
+    paths = service.client.get("/openapi.json").json()["paths"]
+    documented = {path: operations["head"] for path, operations in paths.items() if "head" in operations}
+    assert set(documented) == {"/health", "/ready", "/metrics"}
+    for path, head in documented.items():
+        assert set(head["responses"]) == set(paths[path]["get"]["responses"])
+        assert not any("content" in answer for answer in head["responses"].values())
