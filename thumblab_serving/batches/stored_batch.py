@@ -47,10 +47,11 @@ class Passed:
     """How far the file of a batch's items was already read: the number of items, and the number of bytes.
 
     The file may have 128 MiB. A worker works on several batches in turn, and must not read the same items again at each
-    turn.
+    turn. `digest` is the digest in the batch's facts. It tells a batch from a later batch with the same id and the same
+    folder, whose file may even have the same inode.
     """
 
-    inode: int | None = None
+    digest: str | None = None
     items: int = 0
     size: int = 0
 
@@ -139,7 +140,7 @@ class StoredBatch:
 
         `passed` says how far an earlier call has read. This call updates `passed`.
         """
-        done, passed = self.progress.done, passed or Passed()
+        facts, done, passed = self.facts, self.progress.done, passed or Passed()
         try:
             file = (self.folder / ITEMS).open("rb")
         except FileNotFoundError:
@@ -147,16 +148,15 @@ class StoredBatch:
                 raise
             raise DamagedError(f"its file {ITEMS} is missing") from None
         with file:
-            inode = os.fstat(file.fileno()).st_ino
-            if inode != passed.inode or done < passed.items:
-                passed.inode, passed.items, passed.size = inode, 0, 0
+            if facts.digest != passed.digest or done < passed.items:
+                passed.digest, passed.items, passed.size = facts.digest, 0, 0
             file.seek(passed.size)
             number = passed.items
             for number, line in enumerate(file, passed.items + 1):
                 if number > done:
                     yield number, line
                 passed.items, passed.size = number, passed.size + len(line)
-        if number != self.facts.items:
+        if number != facts.items:
             raise DamagedError(f"its file {ITEMS} is damaged")
 
     def begin_item(self) -> int:

@@ -186,3 +186,20 @@ def test_items_that_were_read_are_not_read_again(new_lab, item):
     assert [number for number, _ in fresh.unfinished_items(passed)] == [1], (
         "a position in a different file must not be used"
     )
+
+
+def test_a_new_batch_in_the_place_of_a_deleted_one_is_read_from_its_own_beginning(new_lab, item):
+    store = BatchStore(new_lab().settings)
+    old, new = (
+        store.find(store.add(request_of(*(item(n, pictures=count) for n in range(3))), f"key {count}", None)[0].id)
+        for count in (1, 2)
+    )
+    passed = Passed()
+    for number in (1, 2):
+        next(old.unfinished_items(passed))
+        old.record(ItemResult(item=number, id=f"item-{number - 1}", error="no picture"))
+    next(old.unfinished_items(passed))
+    expected = (new.folder / "items.jsonl").read_bytes().splitlines(keepends=True)
+    for file in ("facts.json", "items.jsonl"):  # The files keep their inodes, as a file system may give them out again.
+        (old.folder / file).write_bytes((new.folder / file).read_bytes())
+    assert list(old.unfinished_items(passed)) == [(3, expected[2])]
