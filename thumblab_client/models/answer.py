@@ -116,6 +116,9 @@ class ChannelOut:
     """The channel of the request, and whether the answer is adapted to it."""
 
     channel_id: str
+    """The channel of the request. Invisible characters are escaped, and an unknown name is cut to 100 characters.
+    """
+
     adapted: bool
     """Whether a channel adapter is used. If not, the candidates are ranked as for an unseen channel."""
 
