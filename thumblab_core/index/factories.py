@@ -39,8 +39,9 @@ _NUMBER = re.compile(r"([A-Za-z]+|_|)(\d+)")
 def check_factory(factory: str) -> None:
     """Raise `LibraryError` if `factory` cannot be a factory string, or if one of its numbers is outside the limits."""
     if re.fullmatch(FACTORY_PATTERN, factory) is None:
+        given = repr(factory[:100]) if factory.isprintable() else "a text with hidden characters"
         raise LibraryError(
-            f"{factory[:100]!r} is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as "
+            f"{given} is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as "
             "IVF100,Flat"
         )
     for word, number in _NUMBER.findall(factory):
