@@ -50,14 +50,18 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
     start. A stopped run continues from the results that it has stored.
     """
     from thumblab_cli.demo.lab import demo_lab
+    from thumblab_cli.demo.one_demo import demo_on
     from thumblab_cli.printing.tables import wide_console
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_core.data_folder import make_writable_data_folder
+    from thumblab_core.errors import LabError
     from thumblab_core.running import Running, refuse_second
 
     chosen = lab_settings(demo, catalogue)
     console = wide_console()
     refuse_second(chosen.data_dir)
+    if runs := demo_on(chosen.data_dir):
+        raise LabError(f"{runs}; wait for it or stop it, then start `thumblab up` again")
     ports.refuse_unusable("scoring", chosen.serving_host, 0)
     planned = ports.plan_ports(chosen, dagster_port, mlflow_port)
     scoring = lab_servers.scoring_server(chosen, planned.scoring)

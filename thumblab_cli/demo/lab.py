@@ -1,6 +1,5 @@
 """The demo's own lab. The demo's lab has a data folder, settings, and a YouTube emulator from which it collects videos."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pydantic import SecretStr
 from thumblab_cli.servers import ports
 from thumblab_cli.which_lab import demo_settings
 from thumblab_core.data_folder import make_writable_data_folder
-from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings, settings
@@ -98,17 +96,3 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
         chosen = base.model_copy(update=changes)
         environment = chosen.as_environment(dict.fromkeys((*_CHANGED, *changes)))
         yield DemoLab(chosen, environment, catalogue, emulator, None if running else port)
-
-
-@contextmanager
-def only_demo(data_dir: Path) -> Iterator[None]:
-    """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
-    with (data_dir / "demo.lock").open("w") as lock:
-        try:
-            # If this process is killed, the kernel releases the lock.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(
-                f"{data_dir} is in use: another `thumblab demo` is running on it; wait for it or stop it"
-            ) from None
-        yield

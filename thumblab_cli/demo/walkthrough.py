@@ -12,7 +12,8 @@ from rich.console import Console
 
 from thumblab_cli.demo.candidates import choose_candidates
 from thumblab_cli.demo.first_look import write_winners
-from thumblab_cli.demo.lab import DemoLab, demo_lab, only_demo
+from thumblab_cli.demo.lab import DemoLab, demo_lab
+from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.demo.ranking import rank_candidates
 from thumblab_cli.demo.runs import JobRunner, Outcome
 from thumblab_cli.printing.evaluation import ceiling_lines, print_evaluation

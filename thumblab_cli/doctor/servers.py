@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from thumblab_cli.demo.one_demo import demo_on
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, error, fine, warning
 from thumblab_core.errors import LabError
@@ -23,7 +24,9 @@ def servers(examined: Examined) -> Iterator[Finding]:
     """Send a request to each server of the running `thumblab up`. If `up` does not run, check that `up` can start."""
     running = running_lab(examined.settings.data_dir)
     if running is None:
-        yield from _ports(examined)
+        # The demo's own MLflow listens on the port that `up` would use. This is no fault.
+        demo = demo_on(examined.settings.data_dir)
+        yield from _ports(examined) if demo is None else [fine(f"{demo}; `{examined.up()}` can start when it has ended")]
         return
     faults = [finding for name, url in asdict(running).items() for finding in _silent(examined, name, url)]
     yield from faults

@@ -18,6 +18,7 @@ from planted_faults import ERROR, FAULTS, GIB, KEY, PASSWORD, Patient, missed_re
 from pydantic import SecretStr
 from served_model import publish_model
 
+from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.doctor import examine as examining
 from thumblab_cli.doctor.examine import CHECKS, Check, examine
 from thumblab_cli.doctor.examined import Examined
@@ -112,6 +113,15 @@ def test_a_port_that_another_program_has_is_an_error_only_if_the_server_cannot_m
         (patient.folder / "mlflow-port").write_text(str(port))
         (kept,) = faults(patient, "servers")["servers"]
         assert "give mlflow another port with --mlflow-port" in kept.what
+
+
+def test_the_mlflow_of_a_running_demo_is_no_fault(patient: Patient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mlflow, only_demo(patient.folder):
+        (patient.folder / "mlflow-port").write_text(str(mlflow.getsockname()[1]))
+        (check,) = examine(patient.examined, [check for check in CHECKS if check.name == "servers"])
+    (finding,) = check.findings
+    assert finding.level is Level.OK
+    assert f"`thumblab demo` (process {os.getpid()}) runs" in finding.what
 
 
 def test_a_package_that_is_missing_or_old_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,13 @@ import pytest
 from click.testing import CliRunner, Result
 from small_servers import POLITE, STUBBORN, WITH_WORKER, gone
 
+from thumblab_cli.demo.one_demo import demo_on, only_demo
 from thumblab_cli.main import cli
 from thumblab_cli.servers import lab_servers
 from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port
 from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.database import schema, urls
+from thumblab_core.errors import LabError
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
@@ -153,6 +155,20 @@ def test_a_second_up_on_the_folder_is_refused_and_starts_nothing(up: Callable[[]
     assert "another `thumblab up` runs on" in done.stderr
     assert "Dagster is at http://127.0.0.1:3000" in done.stderr
     assert not (tmp_path / "lab" / "logs").exists()
+
+
+def test_up_on_the_folder_of_a_running_demo_is_refused_and_starts_nothing(
+    up: Callable[[], Result], tmp_path: Path
+) -> None:
+    (tmp_path / "lab").mkdir()
+    with only_demo(tmp_path / "lab"):
+        done = up()
+        with pytest.raises(LabError, match=rf"another `thumblab demo` \(process {os.getpid()}\) is running on it"):
+            only_demo(tmp_path / "lab").__enter__()
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert f"`thumblab demo` (process {os.getpid()}) runs on {tmp_path / 'lab'}" in done.stderr
+    assert not (tmp_path / "lab" / "logs").exists()
+    assert demo_on(tmp_path / "lab") is None
 
 
 def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
