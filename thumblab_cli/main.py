@@ -69,6 +69,9 @@ COMMANDS = {
 of one line.
 """
 
+_WITHOUT_DEMO = {"demo", "import", "import-studio", "import-reach", "crawl"}
+"""The subcommands without the option `--demo`. The videos of the demo's lab come only from its emulator."""
+
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup", "move"}
 """The subcommands that continue where they were stopped when they are run again."""
 
@@ -88,6 +91,10 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"thumblab_cli.commands.{COMMANDS[name][0]}").command
+        if name not in _WITHOUT_DEMO:
+            from thumblab_cli.which_lab import offer_demo
+
+            offer_demo(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -98,8 +105,10 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except LabError as error:
+            from thumblab_cli.which_lab import on_this_lab
+
             hint = _other_lab(ctx, error) if isinstance(error, NoServedModelError) else ""
-            click.echo(f"thumblab: {error}{hint}", err=True)
+            click.echo(f"thumblab: {on_this_lab(str(error))}{hint}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             resumes = ctx.invoked_subcommand in _RESUMED
@@ -109,12 +118,13 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            from thumblab_cli.which_lab import on_this_lab
             from thumblab_core.database.failures import explained_failure
 
             failure = explained_failure(error)
             if failure is None:
                 raise
-            click.echo(f"thumblab: {failure}", err=True)
+            click.echo(f"thumblab: {on_this_lab(str(failure))}", err=True)
             ctx.exit(1)
 
 

@@ -3,16 +3,41 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from thumblab_core.data_folder import require_lab
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEMO_FIELDS = (
+    "data_dir",
+    "database_url",
+    "release_dir",
+    "release_store",
+    "image_store",
+    "mlflow_tracking_uri",
+    "mlflow_page_url",
+    "serving_url",
+    "image_encoder",
+    "face_model",
+    "title_prior",
+)
+"""The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
+
+EMULATOR_PORT = "emulator-port"
+"""A file in the data folder of every demo's lab. The file stores the port of the demo's YouTube emulator."""
+
+_CHOSEN = "thumblab.demo"
+"""In click's `meta`: the options and the data folder that `--demo` has chosen."""
 
 
 def demo_and_catalogue(demo: str, verb: str) -> Callable[[Function], Function]:
@@ -43,7 +68,95 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
     """Return the settings of the lab that the options choose. Raise LabError for `--catalogue` without `--demo`."""
     if catalogue is not None and not demo:
         raise LabError("--catalogue needs --demo; to use a catalogue in your own lab, run `thumblab import`")
-    return demo_settings(catalogue) if demo else settings()
+    if not demo:
+        return settings()
+    chosen = demo_settings(catalogue)
+    if (context := click.get_current_context(silent=True)) is not None:
+        options = "--demo" if catalogue is None else f"--demo --catalogue {shlex.quote(str(catalogue))}"
+        context.meta[_CHOSEN] = (options, chosen.data_dir)
+    return chosen
+
+
+def offer_demo(command: click.Command) -> None:
+    """Add `--demo` and `--catalogue` to a command that uses the settings of this process, and to its subcommands.
+
+    With `--demo`, the settings of this process and of its child processes are the settings of the demo's lab until the
+    command ends. An option that the command has already stays as it is.
+    """
+    if isinstance(command, click.Group):
+        for inner in getattr(command, "commands", {}).values():
+            offer_demo(inner)
+        return
+    callback, names = command.callback, {parameter.name for parameter in command.params}
+    if callback is None or "demo" in names:
+        return
+
+    def without_options(**_: object) -> None:
+        """Do nothing. Only the options of this function are used."""
+
+    offered = demo_and_catalogue("Use the demo's lab, which `thumblab up --demo` runs.", "use")(without_options)
+    own_catalogue = "catalogue" in names
+    for option in reversed(getattr(offered, "__click_params__")):  # noqa: B009  mypy does not know this attribute
+        if option.name not in names:
+            command.params.append(option)
+
+    @functools.wraps(callback)
+    def with_settings(*arguments: Any, demo: bool, **options: Any) -> Any:
+        with _settings_of(demo, None if own_catalogue else options.pop("catalogue")):
+            return callback(*arguments, **options)
+
+    command.callback = with_settings
+
+
+@contextmanager
+def _settings_of(demo: bool, catalogue: Path | None) -> Iterator[None]:
+    chosen = lab_settings(demo, catalogue)
+    if not demo:
+        yield
+        return
+    require_lab(chosen.data_dir)
+    before = dict(os.environ)
+    os.environ.update(chosen.as_environment(DEMO_FIELDS))
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+
+
+def on_this_lab(text: str) -> str:
+    """Return a text in which each command in backticks works on the lab that `--demo` has chosen.
+
+    A command that has the option `--demo` gets it. Any other command gets the data folder in front. Without `--demo`,
+    the text is returned unchanged.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or _CHOSEN not in context.meta:
+        return text
+    options, folder = context.meta[_CHOSEN]
+    root = context.find_root()
+
+    def rewritten(match: re.Match[str]) -> str:
+        words, command = match[1].split(), root.command
+        if "--demo" in words or words[0] == "demo":
+            return match[0]
+        for word in words:
+            inner = command.get_command(root, word) if isinstance(command, click.Group) else None
+            if inner is None:
+                break
+            command = inner
+        if any(parameter.name == "demo" for parameter in command.params):
+            return f"`thumblab {match[1]} {options}`"
+        return f"`THUMBLAB_DATA_DIR={folder} thumblab {match[1]}`"
+
+    return re.sub(r"`thumblab ([^`]+)`", rewritten, text)
+
+
+def here(command: str) -> str:
+    """Return the shell command that runs the subcommand `command` on the lab that `--demo` has chosen."""
+    return on_this_lab(f"`thumblab {command}`").strip("`")
 
 
 def demo_settings(catalogue: Path | None) -> Settings:
@@ -52,6 +165,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
 
     The demo has one lab for the synthetic catalogue, and another lab for each catalogue that a user names. Each of
     these labs has its own data folder and embedded database, so the demo never changes the user's own lab.
+
+    If the data folder of this process is the lab of a demo already, the demo's labs are this folder and its neighbours.
     """
     from thumblab_core.model_files import face_model
 
@@ -69,4 +184,6 @@ def demo_settings(catalogue: Path | None) -> Settings:
         # A title prior is learnt from real titles, so it cannot help with the artificial titles of the demo.
         "title_prior": None,
     }
-    return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)
+    here = own.data_dir.resolve()
+    is_demo = here.name.partition("-")[0] == "demo" and (here / EMULATOR_PORT).exists()
+    return own.in_folder((here.parent if is_demo else here) / name).model_copy(update=changes)

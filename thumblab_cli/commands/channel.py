@@ -11,6 +11,7 @@ import click
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
 from thumblab_cli.studio_options import as_of_option, column_option
+from thumblab_cli.which_lab import here, on_this_lab
 from thumblab_core.errors import LabError, NoServedModelError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -143,7 +144,7 @@ def list_command(as_json: bool) -> None:
         )
         click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}")
     if not adapters:
-        click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")
+        click.echo(f"No channel adapter was added; `{here('channel add CHANNEL')}` adds one.")
 
 
 @command.command()
@@ -222,10 +223,10 @@ def _from_exports(
     from thumblab_pipelines.models.tracking import Tracker
 
     def print_sentence(sentence: str) -> None:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        console.print(on_this_lab(sentence), markup=False, highlight=False, soft_wrap=True)
 
     def warn(sentence: str) -> None:
-        click.echo(f"note: {sentence}", err=True)
+        click.echo(on_this_lab(f"note: {sentence}"), err=True)
 
     as_of = None if given["as_of"] is None else given["as_of"].date()
     what = GivenExports(exports, given["name"], given["niche"], as_of, given["columns"])
@@ -258,6 +259,6 @@ def _show(console: "Console", added: "AddedChannel") -> None:
             lines.append(f"{fitted.check.own_past}.")
             lines.append(f"{fitted.check.summary}.")
             if fitted.check.gained <= 0:
-                lines.append(f"`thumblab channel remove {fitted.channel_id}` removes the adapter.")
+                lines.append(f"`{here(f'channel remove {fitted.channel_id}')}` removes the adapter.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,8 @@ import json
 
 import click
 
+from thumblab_cli.which_lab import here, on_this_lab
+
 
 @click.group()
 def command() -> None:
@@ -100,13 +102,13 @@ def status(as_json: bool) -> None:
     stopped = "stopped" if state.embedded else "cannot be used"
     click.echo(f"{server}: {'running' if state.running else stopped}")
     if state.trouble:
-        click.echo(state.trouble)
+        click.echo(on_this_lab(state.trouble))
     holder = other_host(settings()) if state.embedded else None
     if holder is not None:
         click.echo(f"in use by {holder}; a data folder belongs to one host at a time")
     elif state.embedded and state.running:
         click.echo("in use" if state.in_use else "not in use", nl=False)
-        click.echo(", kept until `thumblab db stop`" if state.kept else ", stops with the last process that uses it")
+        click.echo(f", kept until `{here('db stop')}`" if state.kept else ", stops with the last process that uses it")
     if state.folder:
         click.echo(f"folder: {state.folder}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.niche_type import NICHE
+from thumblab_cli.which_lab import on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thum
 _SHOWN_LINES = 50
 """The default of `--limit`: the largest number of experiments, notes or faulty rows that a command prints."""
 
+_STORING = "`thumblab experiment add` and `thumblab experiment import` store them"
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _day = click.DateTime(["%Y-%m-%d"])
 _picture = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -157,9 +159,7 @@ def list_command(channel: str | None, limit: int | None, as_json: bool) -> None:
         click.echo(f"{len(stored)} of {count} experiments are listed; --limit {count} lists all of them.", err=True)
     if not stored and not as_json:
         of_channel = "" if channel is None else " of this channel"
-        click.echo(
-            f"No experiment{of_channel} is stored; `thumblab experiment add` and `thumblab experiment import` store them."
-        )
+        click.echo(on_this_lab(f"No experiment{of_channel} is stored; {_STORING}."))
 
 
 @command.command()
@@ -183,7 +183,7 @@ def report(channel: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(one) for one in reports], indent=2))
         return
     if not reports:
-        click.echo("No experiment is stored; `thumblab experiment add` and `thumblab experiment import` store them.")
+        click.echo(on_this_lab(f"No experiment is stored; {_STORING}."))
         return
     console = wide_console()
     print_channel_reports(console, reports)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, here
 from thumblab_core.data_folder import require_lab
 from thumblab_core.errors import LabError
 from thumblab_core.keys.named_keys import MOST_PER_MINUTE, OWN_KEY, SCOPES, NamedKeys, Scope
@@ -130,7 +130,7 @@ def rotate(chosen: "Settings", name: str) -> None:
 
     require_lab(chosen.data_dir)
     if name == OWN_KEY:
-        key, note = rotate_generated_key(chosen), "`thumblab key` prints it again."
+        key, note = rotate_generated_key(chosen), f"`{here('key')}` prints it again."
     else:
         key, note = NamedKeys(chosen).rotate(name), _SHOWN_ONCE
     click.echo(f"Replaced the key {name} of the lab in {chosen.data_dir}. {note}", err=True)

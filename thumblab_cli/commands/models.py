@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.which_lab import here
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
         click.echo(f"{row['name']}: {'now at' if row['changed'] else 'already at'} {row['path']}")
     if any(row["changed"] and row["name"] != model_files.SFACE.name for row in rows):
         click.echo(
-            "Next: run `thumblab refresh --no-train`, which measures the videos of the lab again; then restart the "
+            f"Next: run `{here('refresh --no-train')}`, which measures the videos of the lab again; then restart the "
             "scoring service"
         )
 
@@ -78,7 +79,7 @@ def status(as_json: bool) -> None:
     click.echo(
         f"Faces are detected with {used}"
         if used is not None
-        else f"Faces are not detected: {problem or 'run `thumblab models pull`, or set THUMBLAB_FACE_MODEL'}"
+        else f"Faces are not detected: {problem or 'run `' + here('models pull') + '`, or set THUMBLAB_FACE_MODEL'}"
     )
     if settings().people == "off":
         click.echo("People are not recognised by their faces: THUMBLAB_PEOPLE is off")
@@ -87,7 +88,7 @@ def status(as_json: bool) -> None:
         f"People are recognised by their faces with {embedder}"
         if embedder is not None
         else "People are not recognised by their faces: "
-        f"{embedder_problem or 'run `thumblab models pull sface`, or set THUMBLAB_FACE_EMBEDDER'}"
+        f"{embedder_problem or 'run `' + here('models pull sface') + '`, or set THUMBLAB_FACE_EMBEDDER'}"
     )
 
 

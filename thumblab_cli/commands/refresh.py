@@ -7,6 +7,7 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
+from thumblab_cli.which_lab import on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -50,10 +51,10 @@ def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) ->
     from thumblab_pipelines.models.tracking import Tracker
 
     def print_sentence(sentence: str) -> None:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        console.print(on_this_lab(sentence), markup=False, highlight=False, soft_wrap=True)
 
     def warn(sentence: str) -> None:
-        click.echo(f"note: {sentence}", err=True)
+        click.echo(on_this_lab(f"note: {sentence}"), err=True)
 
     with progress_bars(console) as progress, dagster_told(lab, "refresh"):
         listener = RefreshListener(progress, info=print_sentence, warn=warn)

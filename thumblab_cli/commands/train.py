@@ -9,7 +9,7 @@ import click
 
 from thumblab_cli.config_options import options_of
 from thumblab_cli.dagster_told import tell_of_model
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, here
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
 
@@ -164,7 +164,7 @@ def _print(
     else:
         lines.append(
             "The model passes its checks and is not served yet. To compare it with the served model, materialize "
-            "served_model in Dagster (`thumblab up`). To serve it without a comparison, move the alias champion in MLflow "
+            f"served_model in Dagster (`{here('up')}`). To serve it without a comparison, move the alias champion in MLflow "
             "to this model."
         )
     for line in lines:

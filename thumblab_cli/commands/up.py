@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_and_catalogue, lab_settings
+from thumblab_cli.which_lab import demo_and_catalogue, here, lab_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,7 +178,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
     if chosen.people != "off":
         console.print(f"People           {running.scoring}/people#key={api_key(chosen)}", soft_wrap=True)
     console.print(f"API              {running.scoring}/openapi.json")
-    console.print(f"Logs             thumblab logs --follow, or {chosen.data_dir / 'logs'}", soft_wrap=True)
+    console.print(f"Logs             {here('logs --follow')}, or {chosen.data_dir / 'logs'}", soft_wrap=True)
 
 
 def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Server]") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from thumblab_cli.servers import ports
-from thumblab_cli.which_lab import demo_settings
+from thumblab_cli.which_lab import DEMO_FIELDS, EMULATOR_PORT, demo_settings
 from thumblab_core.data_folder import make_writable_data_folder
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 
 DEMO_KEY = "key-of-the-demo-worth-nothing"
 """The API key of the demo. The emulator accepts any key. A test checks that this text is in no file of the lab."""
-
-_CHANGED = (
-    "data_dir",
-    "database_url",
-    "release_dir",
-    "release_store",
-    "image_store",
-    "mlflow_tracking_uri",
-    "serving_url",
-    "image_encoder",
-    "face_model",
-    "title_prior",
-)
-"""The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
         write_note(base.data_dir, DRAWN)
     running = running_lab(base.data_dir)
     port = mlflow_port or ports.free_port(ports.mlflow_port(base.data_dir))
-    emulator_port = ports.free_port(ports.kept_port(base.data_dir / "emulator-port"))
+    emulator_port = ports.free_port(ports.kept_port(base.data_dir / EMULATOR_PORT))
     with Emulator(catalogue, port=emulator_port) as emulator:
         changes = {
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
@@ -94,5 +80,5 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "quota_searches": 10_000,
         }
         chosen = base.model_copy(update=changes)
-        environment = chosen.as_environment(dict.fromkeys((*_CHANGED, *changes)))
+        environment = chosen.as_environment(dict.fromkeys((*DEMO_FIELDS, *changes)))
         yield DemoLab(chosen, environment, catalogue, emulator, None if running else port)

@@ -39,7 +39,7 @@ def database(examined: Examined) -> Iterator[Finding]:
     if holder is not None:
         yield error(
             f"the database of the data folder is in use by {holder}",
-            f"stop the lab there; if that machine or container no longer exists, run: {examined.on_folder('db take-over')}",
+            f"stop the lab there; if that machine or container no longer exists, run: {examined.up('db take-over')}",
         )
         return
     try:
@@ -48,7 +48,7 @@ def database(examined: Examined) -> Iterator[Finding]:
     except NotRunningError as reason:
         yield skipped(str(reason))
     except LabError as problem:
-        own = f"{examined.on_folder('db stop --force')}, and run the doctor again after the next command"
+        own = f"{examined.up('db stop --force')}, and run the doctor again after the next command"
         yield error(
             str(problem), "correct THUMBLAB_DATABASE_URL, or start the server that it names" if external else own
         )

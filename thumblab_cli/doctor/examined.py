@@ -47,13 +47,6 @@ class Examined:
         """
         return f"thumblab demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
-    def on_folder(self, command: str) -> str:
-        """Return the shell command that runs the subcommand `command` on this lab.
-
-        The subcommand must not have the option `--demo`.
-        """
-        return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
-
     def up(self, command: str = "up") -> str:
         """Return the shell command that runs the subcommand `command` on this lab.
 

@@ -26,7 +26,9 @@ def servers(examined: Examined) -> Iterator[Finding]:
     if running is None:
         # The demo's own MLflow listens on the port that `up` would use. This is no fault.
         demo = demo_on(examined.settings.data_dir)
-        yield from _ports(examined) if demo is None else [fine(f"{demo}; `{examined.up()}` can start when it has ended")]
+        yield from (
+            _ports(examined) if demo is None else [fine(f"{demo}; `{examined.up()}` can start when it has ended")]
+        )
         return
     faults = [finding for name, url in asdict(running).items() for finding in _silent(examined, name, url)]
     yield from faults

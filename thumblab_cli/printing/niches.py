@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from thumblab_cli.printing.printable import cell
 from thumblab_cli.printing.tables import table
+from thumblab_cli.which_lab import here
 from thumblab_core.given_text import CHANNEL_ID
 
 if TYPE_CHECKING:
@@ -58,4 +59,4 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
     options += [
         f"--channel {channel.channel_id}" for channel in proposal.channels if CHANNEL_ID.fullmatch(channel.channel_id)
     ]
-    line(f"To add this niche: thumblab niche add NAME {' '.join(options)}")
+    line(f"To add this niche: {here('niche add NAME ' + ' '.join(options))}")

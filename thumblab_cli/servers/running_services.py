@@ -25,7 +25,7 @@ def another_labs_service(chosen: "Settings") -> str | None:
     for folder, option in _related(chosen.data_dir):
         running = running_lab(folder)
         if running is not None and (key is None or kept_key(chosen.model_copy(update={"data_dir": folder})) != key):
-            command = f"thumblab key {option}".rstrip()
+            command = f"thumblab key {option}" if option else f"THUMBLAB_DATA_DIR={folder} thumblab key"
             return f"the service at {running.scoring} belongs to the lab in {folder}: `{command}` prints its key"
     address = f"http://{host_in_url(answering_host(chosen.serving_host), chosen.serving_port)}"
     if _asks_for_a_key(address):

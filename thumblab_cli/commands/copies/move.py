@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, here
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
@@ -58,10 +58,11 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
             )
     if running_lab(chosen.data_dir) is not None:
         click.echo(
-            "The lab is running, and may store new files in the old place. Stop `thumblab up`, and run this command again."
+            f"The lab is running, and may store new files in the old place. Stop `{here('up')}`, and run this command "
+            "again."
         )
     click.echo(
-        f"To use the new place, set {' and '.join(map(_setting, moved))}, start the lab, and run: thumblab doctor"
+        f"To use the new place, set {' and '.join(map(_setting, moved))}, start the lab, and run: {here('doctor')}"
     )
     if any(one.what == "pictures" and "://" in one.source and "://" not in one.target for one in moved):
         click.echo(

@@ -11,6 +11,7 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
+from thumblab_cli.which_lab import here, on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -75,7 +76,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     console.print(status_table(statuses))
     for niche_status in statuses:
         for remark in niche_status.remarks:
-            console.print(f"{niche_status.niche}: {remark}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{niche_status.niche}: {on_this_lab(remark)}", highlight=False, markup=False, soft_wrap=True)
 
 
 @command.command()
@@ -170,7 +171,8 @@ def rollback(niche: str, release_id: str | None) -> None:
     lab = _lab()
     with dagster_told(lab, "index rollback"):
         release = roll_back(lab, niche, release_id)
-    click.echo(f"{niche} serves {release.release_id} and holds it. `thumblab index resume {niche}` ends this hold.")
+    resume = here(f"index resume {niche}")
+    click.echo(f"{niche} serves {release.release_id} and holds it. `{resume}` ends this hold.")
 
 
 @command.command("resume")
@@ -273,7 +275,7 @@ def search(
         click.echo(json.dumps({"hits": hits, "remarks": found.remarks}, default=str))
         return
     for remark in found.remarks:
-        click.echo(remark, err=True)
+        click.echo(on_this_lab(remark), err=True)
     for hit in found.hits:
         click.echo(hit_line(hit))
 
@@ -299,7 +301,7 @@ def _for_each(niches: Sequence[str], work: Callable[[str], str]) -> None:
             click.echo(f"{niche}: {work(niche)}")
         except LabError as error:
             failed.append(niche)
-            click.echo(f"{niche}: {error}", err=True)
+            click.echo(on_this_lab(f"{niche}: {error}"), err=True)
     if failed:
         raise LabError(f"these niches failed: {', '.join(failed)}")
 
@@ -319,7 +321,7 @@ def _print_changed(niche: str, changed: "Changed", as_json: bool) -> None:
         for video_id in changed.taken_out:
             click.echo(f"{video_id}: out")
         for video_id, reason in changed.skipped.items():
-            click.echo(f"{video_id}: left as it is; {reason}", err=True)
+            click.echo(on_this_lab(f"{video_id}: left as it is; {reason}"), err=True)
         click.echo(f"{niche} serves {release_id or 'nothing'}")
     if changed.skipped and not changed.put_in and not changed.taken_out:
         raise LabError("nothing was changed; the list above gives the reason for each video")

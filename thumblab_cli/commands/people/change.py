@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.commands.people.given_cluster import cluster_id_of
+from thumblab_cli.which_lab import here
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from sqlalchemy import Connection
@@ -157,4 +158,5 @@ def _change(change: Callable[["Connection"], "ClusterRow"], as_json: bool) -> No
     else:
         click.echo(cluster_line(cluster))
         if merges:
-            click.echo(f"Two clusters were merged. `thumblab people unmerge {merges[0].change_id}` undoes the merge")
+            undo = here(f"people unmerge {merges[0].change_id}")
+            click.echo(f"Two clusters were merged. `{undo}` undoes the merge")

@@ -4,6 +4,8 @@ import importlib
 
 import click
 
+from thumblab_cli.which_lab import offer_demo
+
 _SUBCOMMANDS = {
     "pipeline": ("steps", "Detect faces, group them and show the figures. With --full, train and group again."),
     "detect": ("steps", "Find and embed the faces of pictures that were not searched yet."),
@@ -37,6 +39,7 @@ class _People(click.Group):
         module, help_text = _SUBCOMMANDS[name]
         command: click.Command = getattr(importlib.import_module(f"thumblab_cli.commands.people.{module}"), f"{name}_")
         command.short_help = help_text
+        offer_demo(command)
         return command
 
 

@@ -1,0 +1,107 @@
+"""Tests of the option `--demo`: every command that works on a lab has it, and every printed command works there too."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from thumblab_cli.demo.one_demo import only_demo
+from thumblab_cli.main import cli
+from thumblab_cli.which_lab import EMULATOR_PORT, demo_settings, here, lab_settings, on_this_lab
+from thumblab_core.settings import settings
+
+WITHOUT = {"demo", "import", "import-studio", "import-reach", "crawl"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of the user's own lab, with the folder of the demo's lab in it."""
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / EMULATOR_PORT).write_text("8095")
+    settings.cache_clear()
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, words)
+
+
+def leaves(command: click.Command, context: click.Context, path: str = "") -> list[tuple[str, click.Command]]:
+    """Return every command that is no group, with its path, such as `index status`."""
+    if not isinstance(command, click.Group):
+        return [(path.strip(), command)]
+    found = []
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        found += leaves(inner, context, f"{path} {name}")
+    return found
+
+
+def test_every_command_that_works_on_a_lab_has_the_option_demo() -> None:
+    for path, command in leaves(cli, click.Context(cli)):
+        names = [parameter.name for parameter in command.params]
+        assert names.count("demo") == (path.split()[0] not in WITHOUT), path
+        assert len(names) == len(set(names)), path
+
+
+def test_a_command_with_demo_uses_the_demos_lab_and_the_next_one_the_own_lab(home: Path) -> None:
+    def folder_of_models(*options: str) -> Path:
+        (first, *_) = json.loads(run("models", "status", "--json", *options).stdout)["files"]
+        return Path(first["path"]).parent
+
+    before = dict(os.environ)
+    assert folder_of_models("--demo") == home / "demo" / "models"
+    assert dict(os.environ) == before
+    assert folder_of_models() == home / "models"
+
+
+def test_demo_makes_no_lab_if_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    done = run("index", "status", "--demo")
+    assert done.exit_code == 1
+    assert f"there is no lab in {tmp_path / 'demo'}" in done.stderr
+    assert "`thumblab up --demo`" in done.stderr
+    assert not (tmp_path / "demo").exists()
+
+
+def test_in_the_folder_of_a_demo_the_option_demo_means_the_same_lab(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_catalogue = demo_settings(home).data_dir
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(home / "demo"))
+    settings.cache_clear()
+    assert demo_settings(None).data_dir == home / "demo"
+    assert demo_settings(home).data_dir == of_catalogue
+
+
+def test_a_lab_that_is_only_called_demo_keeps_its_own_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "demo"))
+    settings.cache_clear()
+    assert demo_settings(None).data_dir == tmp_path / "demo" / "demo"
+
+
+def test_an_error_names_commands_that_work_on_the_chosen_lab(home: Path) -> None:
+    with only_demo(home / "demo"):
+        done = run("up", "--demo")
+    assert done.exit_code == 1
+    assert done.stderr.endswith("then start `thumblab up --demo` again\n")
+    assert "there are no logs" in (logs := run("logs", "--demo").stderr)
+    assert "`thumblab up --demo` writes them" in logs
+
+
+def test_printed_commands_get_the_options_of_the_chosen_lab(home: Path) -> None:
+    hint = "run `thumblab index resume tech`, `thumblab import FOLDER`, `thumblab demo` or `thumblab key --demo`"
+    with click.Context(cli, info_name="thumblab", **cli.context_settings):
+        assert on_this_lab(hint) == hint
+        lab_settings(True, None)
+        assert here("logs --follow") == "thumblab logs --follow --demo"
+        assert on_this_lab(hint) == (
+            f"run `thumblab index resume tech --demo`, `THUMBLAB_DATA_DIR={home / 'demo'} thumblab import FOLDER`, "
+            "`thumblab demo` or `thumblab key --demo`"
+        )
