@@ -1,6 +1,7 @@
 """Check Dagster: that its daemon is alive, that its schedules are on, and when each niche was last refreshed."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,9 +80,8 @@ def schedules(examined: Examined) -> Iterator[Finding]:
         return
     listed = state["schedulesOrError"]
     if listed.get("__typename") != "Schedules":
-        reason = " ".join(str(listed.get("message", "")).split())[:200]
         yield error(
-            f"Dagster cannot load the lab's definitions: {reason}",
+            no_definitions(str(listed.get("message", ""))),
             f"wait a minute, because `{examined.up()}` restarts a code server that has ended; if the error stays, "
             f"{examined.up('logs dagster-code')} shows the whole error",
         )
@@ -98,6 +98,16 @@ def schedules(examined: Examined) -> Iterator[Finding]:
     if not stopped:
         running = sum(each["scheduleState"]["status"] == "RUNNING" for each in listed["results"])
         yield fine(f"{running} schedules are on")
+
+
+def no_definitions(message: str) -> str:
+    """Return a sentence for the error with which Dagster says that it has no definitions of the lab."""
+    if "DagsterUserCodeUnreachableError" in message:
+        return "Dagster's code server does not answer, so Dagster cannot load the lab's definitions"
+    # Dagster puts the names of its own errors in front of the cause, and a stack trace behind it.
+    cause = " ".join(message.partition("Stack Trace:")[0].split())
+    cause = re.sub(r"^(dagster[\w.]*Error: |Failure loading \S+: )+", "", cause)
+    return f"Dagster cannot load the lab's definitions: {cause[:200]}"
 
 
 def refreshed(examined: Examined) -> Iterator[Finding]:

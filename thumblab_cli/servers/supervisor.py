@@ -33,6 +33,9 @@ Killing loses no stored work: Dagster tries the runs again at the next start, an
 it has stored.
 """
 
+_FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
+"""Signals that come from another process or from the kernel. A server that ends by one of them logs no cause."""
+
 _LOG_SECONDS = 1.0
 """After the servers have ended, the processes that write their logs have this number of seconds to write the rest of
 the output.
@@ -204,13 +207,18 @@ class Supervisor:
         return server.is_ready is None or server.is_ready(self._started_at[server.name])
 
     def _end_of(self, name: str) -> str:
-        """Return a sentence with the exit status of the server and the last three lines of its log."""
+        """Return a sentence with the exit status of the server and the last three lines of its log.
+
+        If another process ended the server by a signal, the lines are left out, because they do not name the cause.
+        """
         self._logs[name].wait(_LOG_SECONDS)
-        log = log_path(self._data_dir, name)
+        log, status = log_path(self._data_dir, name), self._children[name].returncode
+        if -status in _FROM_OUTSIDE:
+            return f"{name} was killed by signal {-status} ({signal.Signals(-status).name}) (the whole log: {log})"
         last_lines = ""
         with suppress(LabError, OSError):
             last_lines = " / ".join(end_of_log(log, 3))
-        return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
+        return f"{name} ended with status {status}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
         """Tell the reaper about the process group `group`. If this process dies, the reaper ends the group.

@@ -20,6 +20,7 @@ from served_model import publish_model
 
 from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.doctor import examine as examining
+from thumblab_cli.doctor.dagster import no_definitions
 from thumblab_cli.doctor.examine import CHECKS, Check, examine
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, Level, fine
@@ -249,3 +250,20 @@ def test_a_niche_with_videos_that_was_never_refreshed_is_named(patient: Patient)
     assert found.what.startswith("gaming has ")
     assert "was never refreshed" in found.what
     assert "thumblab refresh gaming" in str(found.mend)
+
+
+def test_a_code_server_that_does_not_answer_and_a_fault_of_the_code_are_one_sentence(tmp_path: Path) -> None:
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    try:
+        DagsterGrpcClient(socket=str(tmp_path / "none.sock")).list_repositories()
+    except DagsterUserCodeUnreachableError:
+        unreachable = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
+    loading = "dagster._core.errors.DagsterCodeLocationLoadError: Failure loading lab: "
+    assert no_definitions(loading + unreachable) == (
+        "Dagster's code server does not answer, so Dagster cannot load the lab's definitions"
+    )
+    fault = f"{loading}ImportError: no module x\n\nStack Trace:\n  File 'definitions.py'"
+    assert no_definitions(fault) == "Dagster cannot load the lab's definitions: ImportError: no module x"

@@ -26,7 +26,9 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         assert gone([worker], 5), "a worker that still runs may use the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now (restart 1)."]
+    assert reports == [
+        f"frail was killed by signal 9 (SIGKILL) (the whole log: {log}). It is started again now (restart 1)."
+    ]
 
 
 def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: P
         (after,) = children_with("time.sleep")
         assert after.pid != before.pid
         assert gone([before], 5)
-    assert "steady ended with status -9" in reports[0]
+    assert "steady was killed by signal 9 (SIGKILL)" in reports[0]
 
 
 def test_a_restarted_server_is_reported_once_when_it_is_ready_again(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_a_restarted_server_is_reported_once_when_it_is_ready_again(tmp_path: Pa
         supervisor.mend(reports.append)
         supervisor.mend(reports.append)
     assert before <= starts[-1] <= time.time()
-    assert "slow ended with status -9" in reports[0]
+    assert "slow was killed by signal 9 (SIGKILL)" in reports[0]
     assert [report.partition(",")[0] for report in reports[1:]] == ["slow is ready again"]
 
 
