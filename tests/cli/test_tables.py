@@ -1,6 +1,7 @@
 """Tests of printed tables. The tables fit a terminal of 80 columns, and leave out figures that were not measured."""
 
 import io
+import time
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thumblab_cli.printing.evaluation import ceiling_lines, print_evaluation
-from thumblab_cli.printing.tables import table, wide_console
+from thumblab_cli.printing.tables import progress_bars, progress_lines, table, wide_console
 from thumblab_pipelines.evaluation.figures import Evaluation
 
 CHANNEL = "channel:UC0123456789abcdefghijkl"
@@ -195,3 +196,23 @@ def test_the_ceiling_is_the_auc_of_the_planted_quality_on_the_pairs_of_the_model
         "(0.80 on average over many catalogues)."
     ]
     assert ceiling_lines(planted[1:], 0.8) == []
+
+
+def test_in_a_log_file_long_work_without_a_report_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_lines(silent_seconds=0.05) as listener:
+        listener("training", 1, 30)
+        time.sleep(0.3)
+        listener("evaluating", 0, 1)
+        time.sleep(0.3)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "training: 1 of 30; still working after 0 s"
+    assert lines[-1].startswith("evaluating: 0 of 1; still working after ")
+    time.sleep(0.1)
+    assert capsys.readouterr().err == "", "nothing is printed after the end of the work"
+
+
+def test_work_of_a_few_seconds_prints_no_progress_into_a_log_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars(Console(file=io.StringIO())) as listener:
+        listener("training", 0, 30)
+        listener("training", 30, 30)
+    assert capsys.readouterr().err == ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -20,7 +21,10 @@ _NO_WIDTH = 100_000
 """The width, in characters, of a console that is not a terminal. Every line that the lab prints is shorter."""
 
 _LINE_SECONDS = 10.0
-"""Seconds between two lines of progress if the output is not a terminal."""
+"""The least number of seconds between two lines of progress if the output is not a terminal."""
+
+_SILENT_SECONDS = 30.0
+"""The largest number of seconds between two lines of progress if the output is not a terminal."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
@@ -51,11 +55,12 @@ def progress_bars(console: Console) -> Iterator[ProgressListener]:
     """Yield a progress listener for pipeline steps.
 
     On a terminal, the listener draws a progress bar for the current task. The next task replaces the bar with its own
-    bar. If the output is not a terminal, the listener prints a line to standard error every few seconds. If the console
-    is quiet, nothing is printed.
+    bar. If the output is not a terminal, the listener prints a line to standard error every few seconds, and at least
+    every 30 s. If the console is quiet, nothing is printed.
     """
     if not console.is_terminal:
-        yield _no_lines if console.quiet else progress_lines()
+        with nullcontext(_no_lines) if console.quiet else progress_lines() as listener:
+            yield listener
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
@@ -76,20 +81,39 @@ def _no_lines(what: str, done: int, total: int) -> None:
     """Ignore the progress of a task."""
 
 
-def progress_lines() -> ProgressListener:
-    """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
+@contextmanager
+def progress_lines(silent_seconds: float = _SILENT_SECONDS) -> Iterator[ProgressListener]:
+    """Yield a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
 
-    The first line comes `_LINE_SECONDS` seconds after the first report, so shorter work prints nothing.
+    The first line comes `_LINE_SECONDS` seconds after the first report, so shorter work prints nothing. If there is no
+    report for `silent_seconds`, a line says that the work goes on. A log file thus shows that long work is not stuck.
     """
-    last: float | None = None
+    started = shown = time.monotonic()
+    first: float | None = None
+    said, ended = "working", Event()
+
+    def show(line: str) -> None:
+        nonlocal shown
+        shown = time.monotonic()
+        print(line, file=sys.stderr, flush=True)
 
     def listen(what: str, done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if last is None:
-            last = now
-        elif now - last >= _LINE_SECONDS:
-            last = now
-            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+        nonlocal first, said
+        now, said = time.monotonic(), f"{what}: {done} of {total}"
+        if first is None:
+            first = now
+        elif now - max(first, shown) >= _LINE_SECONDS:
+            show(said)
 
-    return listen
+    def repeat() -> None:
+        while not ended.wait(max(0.01, shown + silent_seconds - time.monotonic())):
+            if time.monotonic() - shown >= silent_seconds:
+                show(f"{said}; still working after {time.monotonic() - started:.0f} s")
+
+    thread = Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield listen
+    finally:
+        ended.set()
+        thread.join()

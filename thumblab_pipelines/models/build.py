@@ -133,12 +133,14 @@ def build_model(
             prior,
             cluster,
         )
+        progress("evaluating the model", 0, 1)
         release = group.in_main(
             lambda: publish_model(
                 lab, data, trained, evaluate(data, trained.held, tasks_of(lab.settings)), inputs, run_id
             ),
             then=lambda: _published(lab, inputs),
         )
+        progress("evaluating the model", 1, 1)
     built = BuiltModel(release, reused)
     save_evaluations(lab, release.release_id, built.evaluations)
     return built
