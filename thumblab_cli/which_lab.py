@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from thumblab_core.data_folder import require_lab
+from thumblab_core.data_folder import is_demo, require_lab
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 
@@ -32,9 +32,6 @@ DEMO_FIELDS = (
     "title_prior",
 )
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
-
-EMULATOR_PORT = "emulator-port"
-"""A file in the data folder of every demo's lab. The file stores the port of the demo's YouTube emulator."""
 
 _CHOSEN = "thumblab.demo"
 """In click's `meta`: the options and the data folder that `--demo` has chosen."""
@@ -185,5 +182,5 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "title_prior": None,
     }
     here = own.data_dir.resolve()
-    is_demo = here.name.partition("-")[0] == "demo" and (here / EMULATOR_PORT).exists()
-    return own.in_folder((here.parent if is_demo else here) / name).model_copy(update=changes)
+    home = here.parent if here.name.partition("-")[0] == "demo" and is_demo(here) else here
+    return own.in_folder(home / name).model_copy(update=changes)

@@ -8,6 +8,14 @@ from thumblab_core.errors import LabError
 RESTORING = "restoring"
 """The file that `thumblab restore` keeps in a data folder until the lab is completely restored."""
 
+EMULATOR_PORT = "emulator-port"
+"""A file in the data folder of every demo's lab. The file stores the port of the demo's YouTube emulator."""
+
+
+def is_demo(folder: Path) -> bool:
+    """Return whether the data folder is the lab of a demo, whose videos come from the YouTube emulator."""
+    return (folder / EMULATOR_PORT).exists()
+
 
 def make_data_folder(folder: Path) -> None:
     """Make the data folder if it is missing.

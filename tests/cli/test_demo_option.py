@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.main import cli
-from thumblab_cli.which_lab import EMULATOR_PORT, demo_settings, here, lab_settings, on_this_lab
+from thumblab_cli.which_lab import demo_settings, here, lab_settings, on_this_lab
+from thumblab_core.data_folder import EMULATOR_PORT
 from thumblab_core.settings import settings
 
 WITHOUT = {"demo", "import", "import-studio", "import-reach", "crawl"}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from thumblab_cli.servers import ports
-from thumblab_cli.which_lab import DEMO_FIELDS, EMULATOR_PORT, demo_settings
-from thumblab_core.data_folder import make_writable_data_folder
+from thumblab_cli.which_lab import DEMO_FIELDS, demo_settings
+from thumblab_core.data_folder import EMULATOR_PORT, make_writable_data_folder
 from thumblab_core.library_note import DRAWN, write_note
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings, settings

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
+from thumblab_core.data_folder import is_demo
 from thumblab_core.database.failures import explained_failure
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
@@ -24,7 +25,10 @@ _REFRESH, _TRAIN = "refresh_library", "train_ranker"
 
 @dataclass(frozen=True)
 class NicheDay:
-    """The figures of one niche on the day of the summary. `new_videos` is None if the database did not answer."""
+    """The figures of one niche on the day of the summary.
+
+    `new_videos` is None if the database did not answer, or if the lab is the lab of a demo.
+    """
 
     niche: str
     refreshed: int
@@ -36,7 +40,11 @@ class NicheDay:
 
 @dataclass(frozen=True)
 class Summary:
-    """The state of a lab at the moment `at`, and the counts of Dagster's runs since the moment `since`."""
+    """The state of a lab at the moment `at`, and the counts of Dagster's runs since the moment `since`.
+
+    `demo`: whether the lab is the lab of a demo. The clock of the demo's emulator stands still, and the lab stores the
+    time of this clock with each video. So the videos that were collected on the last day cannot be counted.
+    """
 
     at: datetime
     since: datetime
@@ -55,6 +63,7 @@ class Summary:
     alerts: list[str] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
     database_problem: str | None = None
+    demo: bool = False
 
 
 def summarise(chosen: Settings, state: WatchState | None, now: datetime | None = None) -> Summary:
@@ -65,13 +74,14 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
     since = now - DAY
     known = state or WatchState()
     new, balances, problem = _of_database(chosen, since, now)
+    demo = is_demo(chosen.data_dir)
     ended = [run for run in known.ended if run.ended_at > since]
     store = ReleaseStore(release_place(chosen))
     niches = []
     for niche in NicheFile(chosen.data_dir).names:
         outcomes = [run.error is None for run in ended if run.job == _REFRESH and run.niche == niche]
         release, age = _served(store, INDEX, niche, now)
-        found = None if new is None else new.get(niche, 0)
+        found = None if new is None or demo else new.get(niche, 0)
         niches.append(NicheDay(niche, outcomes.count(True), outcomes.count(False), found, release, age))
     model, model_age = _served(store, MODEL, ALL, now)
     trained = [run.error is None for run in ended if run.job == _TRAIN]
@@ -99,6 +109,7 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
         alerts=[f"{alert.what}: {alert.error}" for alert in known.alerts.values()],
         undelivered=waiting,
         database_problem=problem,
+        demo=demo,
     )
 
 

@@ -20,6 +20,11 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(
             "Nobody watches the runs now: Dagster's daemon or its sensor `alerts` is off, so some runs are missing here"
         )
+    if summary.demo:
+        lines.append(
+            "New videos are not counted in a demo's lab, because the clock of its emulator stands still. The runs of "
+            "`thumblab demo` are not counted either; the figures are the runs of Dagster while `thumblab up` runs"
+        )
     lines += [_niche(day) for day in summary.niches if day.release or day.refreshed or day.failed or day.new_videos]
     lines += [f"Failed run: {failure}" for failure in summary.failures[:_MOST_FAILURES]]
     if len(summary.failures) > _MOST_FAILURES:

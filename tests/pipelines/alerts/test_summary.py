@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import insert
 
 from thumblab_cli.main import cli
+from thumblab_core.data_folder import EMULATOR_PORT
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.monitoring.watch_state import CheckState, EndedRun, WatchState, changing_state, read_state
 from thumblab_core.settings import settings
@@ -66,6 +67,12 @@ def test_the_summary_has_the_refreshes_the_new_videos_and_why_a_model_was_refuse
     )
     assert "Check: served_model.promoted: worse than the champion by 0.03" in lines
     assert any(line.startswith("YouTube's quota used today: 0 of 10,000 units") for line in lines)
+    assert summary.demo is False
+    (lab.settings.data_dir / EMULATOR_PORT).write_text("8095")
+    of_demo = summary_lines(summarise(lab.settings, state_of_a_day(), NOW))
+    (lab.settings.data_dir / EMULATOR_PORT).unlink()
+    assert "tech: 1 refreshed, 1 failed; no index served" in of_demo
+    assert any("the clock of its emulator stands still" in line for line in of_demo)
     assert summary_message(summary, "http://d").title == "Daily summary: 2 runs succeeded, 1 failed, 0 open alerts"
 
 
