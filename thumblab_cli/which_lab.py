@@ -183,4 +183,4 @@ def demo_settings(catalogue: Path | None) -> Settings:
     }
     here = own.data_dir.resolve()
     home = here.parent if here.name.partition("-")[0] == "demo" and is_demo(here) else here
-    return own.in_folder(home / name).model_copy(update=changes)
+    return own.in_folder(home / name).with_values(changes)

@@ -5,7 +5,7 @@ Every setting has a default that suits a laptop. `thumblab_core.settings_page` m
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
@@ -208,7 +208,17 @@ class Settings(
         That lab has its own database, releases, MLflow and scoring service. So the settings of `_OWN_PLACES` are unset
         in the result.
         """
-        return self.model_copy(update={"data_dir": data_dir, **dict.fromkeys(_OWN_PLACES)})
+        return self.with_values({"data_dir": data_dir, **dict.fromkeys(_OWN_PLACES)})
+
+    def with_values(self, values: Mapping[str, object]) -> Self:
+        """Return a copy with other values. A value that differs from that of the user does not count as given.
+
+        The names of the settings that the user gave are in `model_fields_set`.
+        """
+        changed = {name for name, value in values.items() if value != getattr(self, name)}
+        copy, given = self.model_copy(update=values), self.model_fields_set - changed
+        copy.model_fields_set.intersection_update(given)
+        return copy
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:
         """Return environment variables with the values of the settings in `fields`, for a child process.

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from thumblab_cli.demo.lab import demo_lab
+from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.demo.runs import _raise_on_failure
 from thumblab_cli.which_lab import demo_settings
 from thumblab_core.errors import LabError
@@ -16,6 +17,7 @@ from thumblab_core.library_note import DRAWN, read_note
 from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.backup.contents import unknown_files
 
 
 @pytest.mark.slow
@@ -50,6 +52,15 @@ def test_a_demo_uses_the_mlflow_that_up_runs_so_that_links_stay_valid(small_cata
         assert (beside.mlflow_port, beside.settings.mlflow_url) == (None, "http://127.0.0.1:5123")
     assert demo_settings(None).data_dir == alone.data_dir
     assert read_note(alone.data_dir) == DRAWN
+
+
+def test_a_backup_knows_every_file_of_a_demo_that_runs_beside_up(small_catalogue: None) -> None:
+    servers = Running("http://d", "http://m", "http://s")
+    with demo_lab(None) as demo, only_demo(demo.data_dir), announced(demo.data_dir, servers):
+        (demo.data_dir / "winners.html").touch()
+        names = {path.name for path in demo.data_dir.iterdir()}
+        assert {"running.heartbeat", "emulator-port", "demo.lock"} <= names
+        assert unknown_files(demo.data_dir) == []
 
 
 def test_child_processes_get_every_setting_of_the_demo_and_this_process_keeps_its_own(

@@ -87,6 +87,17 @@ def test_a_lab_that_is_only_called_demo_keeps_its_own_demo(tmp_path: Path, monke
     assert demo_settings(None).data_dir == tmp_path / "demo" / "demo"
 
 
+def test_only_settings_that_the_user_gave_count_as_given_in_the_demo(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", "http://mlflow")
+    monkeypatch.setenv("THUMBLAB_IMAGE_ENCODER", "builtin")
+    settings.cache_clear()
+    own = set(settings().model_fields_set)
+    assert demo_settings(None).model_fields_set == {"image_encoder"}
+    assert settings().model_fields_set == own == {"data_dir", "image_encoder", "mlflow_tracking_uri"}
+
+
 def test_an_error_names_commands_that_work_on_the_chosen_lab(home: Path) -> None:
     with only_demo(home / "demo"):
         done = run("up", "--demo")

@@ -49,6 +49,8 @@ LEFT_OUT = {
     "postgres": "the databases are dumped",
     "dagster": "Dagster's runs are in its database; their console output is left out",
     "running.json": "it says which servers run now",
+    "running.heartbeat": "it says that the servers run now",
+    "winners.html": "a page that `thumblab demo` makes again",
     "logs": "of no use elsewhere",
     "training": "checkpoints of unfinished trainings",
     "fine-tuning": "checkpoints of unfinished fine-tunings",
