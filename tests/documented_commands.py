@@ -121,6 +121,7 @@ _SUITE = "it is what runs the tests"
 _YOUTUBE = "it asks YouTube, which needs a key and the network"
 _NETWORK = "it reads a file from another server"
 _LONG = "it trains or measures for many minutes"
+_PULLED = "it needs a clone in which `git pull` has just brought new commits"
 _ROOT = "it needs docker, systemd or root"
 _RAY = "tests/pipelines/ray_cluster starts nodes of its own"
 _ENDLESS = "it runs until it is stopped"
@@ -172,6 +173,8 @@ NOT_RUN: dict[str, str] = {
     "pip install ./thumblab_client": _INSTALL,
     "pipx run openapi-python-client generate --url http://127.0.0.1:8000/openapi.json": _INSTALL,
     "docker compose up --build --wait": _ROOT,
+    "git log --oneline ORIG_HEAD..HEAD": _PULLED,
+    "git diff ORIG_HEAD HEAD -- CHANGELOG.md .env.example": _PULLED,
     "ray start --head --port 6379": _RAY,
     "ray start --address HOST:6379": _RAY,
     "pip install -r requirements.lock -e .[pipelines,serving,ray]": _INSTALL,

@@ -115,7 +115,14 @@ class LazyGroup(click.Group):
             more = "; the same command continues where it was stopped" if resumes else ""
             click.echo(f"thumblab: stopped{more}", err=True)
             ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            click.echo(
+                "thumblab: nothing was changed, because nobody confirmed; without a terminal, add --yes", err=True
+            )
+            ctx.exit(1)
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
             from thumblab_cli.which_lab import on_this_lab

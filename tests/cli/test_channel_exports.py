@@ -69,7 +69,8 @@ def test_an_export_becomes_an_adapted_channel_and_each_missing_part_is_named(she
     assert "niche tech: 12 videos, 12 of them new" in done.stdout
     assert "11 of the videos have a thumbnail, 11 of them downloaded now" in done.stdout
     _, _, missing = done.stdout.partition("1 have none:\n")
-    assert " (no_picture_): YouTube has no picture" in missing.splitlines()[0]
+    assert missing.startswith("  1 because YouTube has no picture of it (private or deleted?): ")
+    assert missing.splitlines()[0].endswith(" (no_picture_)")
     assert "12 videos with a true click-through rate; 4.5% of all impressions were clicked" in done.stdout
     assert "11 videos used" in done.stdout
     assert "is served (fitted in" in done.stdout

@@ -58,6 +58,20 @@ def test_h_is_short_for_help_in_every_command_and_subcommand() -> None:
             assert "  -h, --help " in done.output, given
 
 
+@pytest.mark.parametrize("answer", ["", "n\n"])
+def test_a_question_that_nobody_can_answer_names_the_option_yes(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    @click.command()
+    def command() -> None:
+        click.confirm("Delete it?", abort=True, err=True)
+
+    monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
+    done = CliRunner().invoke(main.cli, ["key"], input=answer)
+    assert done.exit_code == 1
+    assert done.stderr.endswith(
+        "thumblab: nothing was changed, because nobody confirmed; without a terminal, add --yes\n"
+    )
+
+
 RUNS_A_JOB = """
 import sys, time, types
 import click

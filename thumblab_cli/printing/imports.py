@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from thumblab_pipelines.channels.export_pictures import MissingPictures
     from thumblab_pipelines.channels.from_export import ImportedExports
     from thumblab_pipelines.collection.catalogue import Imported
     from thumblab_pipelines.tables.problems import RowProblem
@@ -36,6 +37,11 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
         console.print(f"and {len(problems) - _MOST_PROBLEMS} more problems; --json lists all of them")
 
 
+def _cause(cause: "MissingPictures") -> str:
+    more = cause.count - len(cause.newest)
+    return f"{cause.count} because {cause.reason}: {', '.join(cause.newest)}{f' and {more} more' if more else ''}"
+
+
 def print_exports(console: Console, imported: "ImportedExports") -> None:
     """Print what was imported for a channel from its exports, and which parts could not be imported."""
     from thumblab_cli.printing.printable import printable
@@ -53,9 +59,7 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
     lines.append(f"{imported.pictures} of the videos have a thumbnail, {imported.downloaded} of them downloaded now")
     if imported.without_picture:
         lines.append(f"{imported.without_picture} have none:")
-        lines += [f"  {sentence}" for sentence in imported.missing]
-        if imported.without_picture > len(imported.missing):
-            lines.append(f"  and {imported.without_picture - len(imported.missing)} more")
+        lines += [f"  {_cause(cause)}" for cause in imported.causes]
     with_ctr = len({video_id for report in ctr for video_id in report.video_ids})
     usual = "" if imported.usual_ctr is None else f"; {imported.usual_ctr:.1%} of all impressions were clicked"
     lines.append(f"{with_ctr} videos with a true click-through rate{usual}")

@@ -16,3 +16,8 @@ def cell(text: str) -> str:
     from rich.markup import escape
 
     return escape(printable(text))
+
+
+def counted(count: int, noun: str) -> str:
+    """Return the count with its noun, in the plural unless the count is 1. The plural must end in `s`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

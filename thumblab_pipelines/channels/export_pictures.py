@@ -1,7 +1,7 @@
 """Download the thumbnails of a channel's exported videos. The exports themselves contain no pictures."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
@@ -16,6 +16,9 @@ from thumblab_pipelines.progress import Progress
 _MOST_NAMED = 20
 """Maximum number of videos without a picture that the result names."""
 
+_NAMED_BY_CAUSE = 3
+"""Maximum number of videos that are named for one reason."""
+
 _SIZES = ("maxresdefault", "hq720", "sddefault", "hqdefault", "mqdefault", "default")
 """File names of the thumbnail sizes on YouTube's image host, best size first. Not every video has every size."""
 
@@ -27,18 +30,29 @@ _GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
 """The end of an error message which says that the image host does not have the thumbnail."""
 
 
+@dataclass(frozen=True)
+class MissingPictures:
+    """The number of videos that have no picture for one reason. `newest`: titles and ids of the newest of them."""
+
+    reason: str
+    count: int
+    newest: list[str]
+
+
 @dataclass
 class ExportPictures:
     """The result of downloading the missing pictures of exported videos.
 
     `lacking`: number of videos that still have no picture. `missing`: for each of the newest videos without a picture,
-    a sentence with the reason. `problems`: a sentence for each fault that concerns all pictures, such as a fault of the
-    network. `why`: one sentence that says why pictures are missing.
+    a sentence with the reason. `causes`: all videos without a picture, grouped by the reason. `problems`: a sentence for
+    each fault that concerns all pictures, such as a fault of the network. `why`: one
+    sentence that says why pictures are missing.
     """
 
     downloaded: int = 0
     lacking: int = 0
     missing: list[str] = field(default_factory=list)
+    causes: list[MissingPictures] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     why: str = ""
 
@@ -75,6 +89,7 @@ def fetch_pictures(
         rows = connection.execute(lacking).all()
     result = ExportPictures(fetched.counts[Kind.NEW], len(rows))
     result.missing = [f"{row.title} ({row.video_id}): {_why_missing(row.problem)}" for row in rows[:_MOST_NAMED]]
+    result.causes = _by_reason((_why_missing(row.problem), f"{row.title} ({row.video_id})") for row in rows)
     if fetched.refused:
         result.problems.append("the settings do not allow requests to the image host, so no picture was requested")
     elif fetched.unanswered:
@@ -84,6 +99,15 @@ def fetch_pictures(
     else:
         result.why = "; ".join([*result.problems, *result.missing][:1])
     return result
+
+
+def _by_reason(found: Iterable[tuple[str, str]]) -> list[MissingPictures]:
+    """Group pairs of a reason and a video by the reason. The most frequent reason comes first."""
+    grouped: dict[str, list[str]] = {}
+    for reason, video in found:
+        grouped.setdefault(reason, []).append(video)
+    causes = [MissingPictures(reason, len(named), named[:_NAMED_BY_CAUSE]) for reason, named in grouped.items()]
+    return sorted(causes, key=lambda cause: -cause.count)
 
 
 def _why_missing(problem: str | None) -> str:

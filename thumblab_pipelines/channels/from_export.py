@@ -29,7 +29,7 @@ from thumblab_pipelines.channels.export_channel import (
     channel_of_exports,
     one_import_at_a_time,
 )
-from thumblab_pipelines.channels.export_pictures import fetch_pictures, picture_urls
+from thumblab_pipelines.channels.export_pictures import MissingPictures, fetch_pictures, picture_urls
 from thumblab_pipelines.channels.move_channel import move_channel
 from thumblab_pipelines.channels.ready_encoders import load_encoders
 from thumblab_pipelines.lab import Lab
@@ -92,6 +92,7 @@ class ImportedExports:
     without_picture: int = 0
     no_pictures: str = ""
     missing: list[str] = field(default_factory=list)
+    causes: list[MissingPictures] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     tables: list[TableColumns] = field(default_factory=list)
@@ -158,7 +159,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     ids = [video.video_id for video in usable]
     pictures = fetch_pictures(lab, ids, progress, lambda: load_encoders(lab, progress))
     result.downloaded, result.without_picture, result.missing = pictures.downloaded, pictures.lacking, pictures.missing
-    result.pictures = result.videos - pictures.lacking
+    result.pictures, result.causes = result.videos - pictures.lacking, pictures.causes
     result.no_pictures = "" if result.pictures else pictures.why
     result.remarks.extend(pictures.problems)
     with lab.engine.connect() as connection:

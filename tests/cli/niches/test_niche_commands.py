@@ -132,6 +132,8 @@ def test_a_niche_is_retired_kept_restored_and_forgotten(lab: Lab) -> None:
     assert "cooking" in [niche["name"] for niche in answer("niche", "list", "--retired")]
     assert "'cooking' is not one of 'tech'" in run("index", "status", "cooking").stderr
     assert answer("niche", "restore", "cooking")["retired_at"] is None
+    assert "retired: yes\nkept: yes\n" in run("niche", "retire", "cooking", "--yes").stdout
+    assert answer("niche", "restore", "cooking")["retired_at"] is None
     forgotten = answer("niche", "retire", "cooking", "--forget", "--yes")
     assert (forgotten["kept"], forgotten["videos_deleted"]) == (False, 0)
     assert "there is no niche 'cooking'" in run("niche", "show", "cooking").stderr

@@ -217,6 +217,7 @@ def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Own
     assert (imported.videos, imported.pictures, imported.without_picture) == (8, 6, 2)
     assert sum("YouTube has no picture of it (private or deleted?)" in text for text in imported.missing) == 1
     assert sum("gave no answer" in sentence for sentence in imported.missing) == 1
+    assert [(cause.count, len(cause.newest)) for cause in imported.causes] == [(1, 1), (1, 1)]
     again = add(owner, path)
     assert (again.downloaded, again.without_picture) == (1, 1)
     assert " (no_such_vid): " in again.missing[0], (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, here
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
@@ -54,11 +54,14 @@ def _counts(made: "BackedUp") -> dict[str, object]:
 def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[str]:
     if made is None:
         return [f"{folder} is whole: a backup of {manifest.data_dir}, made at {manifest.made_at}."]
+    from thumblab_cli.printing.printable import counted
+
     lines = [
-        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were kept.",
+        f"The lab is in {folder}: {counted(made.copied, 'file')} copied ({made.bytes / 2**20:,.0f} MiB), "
+        f"{made.kept:,} were kept.",
         "The backup has the API keys and everything that the lab knows: keep it private.",
         settings_line(manifest),
-        f"To check it: thumblab backup {folder} --verify. To use it: thumblab restore {folder}",
+        f"To check it: {here(f'backup {folder} --verify')}. To use it: {here(f'restore {folder}')}",
     ]
     if manifest.missing:
         lines.append(

@@ -32,6 +32,7 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
     folder on this disk. The old copies stay, and the lab uses them until you change its settings. To continue a stopped
     copy, or to copy what is new, run the same command again.
     """
+    from thumblab_cli.printing.printable import counted
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_core.running import running_lab
     from thumblab_pipelines.backup.move import move_pictures, move_releases, require_other_places
@@ -49,7 +50,8 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
         return
     for one in moved:
         click.echo(
-            f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were already there."
+            f"{counted(one.copied, one.what.removesuffix('s'))} copied "
+            f"from {one.source} to {one.target}; {one.there:,} were already there."
         )
         if one.lost:
             click.echo(

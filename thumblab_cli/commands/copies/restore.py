@@ -24,6 +24,7 @@ def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
     code, which the lab then runs.
     """
     from thumblab_cli.commands.copies.backup import settings_line
+    from thumblab_cli.printing.printable import counted
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.restore import restore
 
@@ -33,7 +34,9 @@ def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
         made = {"data_dir": str(restored.data_dir), "files": restored.files, "interrupted": restored.interrupted}
         click.echo(json.dumps(asdict(restored.manifest) | made))
         return
-    click.echo(f"The lab as of {restored.manifest.made_at} is in {restored.data_dir}: {restored.files:,} files.")
+    click.echo(
+        f"The lab as of {restored.manifest.made_at} is in {restored.data_dir}: {counted(restored.files, 'file')}."
+    )
     if restored.interrupted:
         click.echo(
             f"{restored.interrupted} runs were in progress at the backup; Dagster marks them as failed, and retries them."

@@ -279,5 +279,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
-        if value not in (None, [], ""):
+        if isinstance(value, bool):
+            click.echo(f"{name}: {'yes' if value else 'no'}")
+        elif value not in (None, [], ""):
             click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
