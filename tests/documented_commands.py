@@ -150,6 +150,9 @@ NOT_RUN: dict[str, str] = {
     "python -m demo.emulator": _ENDLESS,
     "python -m demo.emulator --catalogue DIR": _ENDLESS,
     "python -m demo.emulator --vast": _ENDLESS,
+    "python -m demo.emulator --port 8095 --videos 600": _ENDLESS,
+    "THUMBLAB_DATA_DIR=trial THUMBLAB_IMAGE_ENCODER=builtin THUMBLAB_YOUTUBE_ENDPOINT=http://127.0.0.1:8095 "
+    'thumblab channel add export.csv --name "My channel" --niche tech': "it needs the emulator of the line above",
     "THUMBLAB_YOUTUBE_ENDPOINT=http://127.0.0.1:8090/": "it is a setting",
     "thumblab models pull": _NETWORK,
     "thumblab refresh": "`thumblab import --serve` does the same for the imported catalogue",
