@@ -2,16 +2,18 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import insert
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.main import cli
+from thumblab_core.database.tables import channels, videos
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.ranking.channel_adapters import ADAPTER
@@ -30,6 +32,11 @@ NICHE = "tech"
 def lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with two releases of a library index. The second release is served. The commands of the tests use this lab."""
     lab = open_lab()
+    moments = dict.fromkeys(("published_at", "refreshed_at"), datetime(2026, 11, 1, tzinfo=UTC))
+    facts = {"niche": NICHE, "channel_id": "c", "title": "t", "tags": [], "source": "catalogue", **moments}
+    with lab.engine.begin() as connection:  # A rollback serves only videos that the lab still has.
+        connection.execute(insert(channels), [{"channel_id": "c", "title": "c"}])
+        connection.execute(insert(videos), [{"video_id": f"v{row}", **facts} for row in range(5)])
     for number in (1, 2):
         vectors = unit(np.random.default_rng(number).standard_normal((5, 8)).astype(np.float32))
         items = [Item(f"v{row}", "t", "c", None, 1.0, 1.0, date(2026, 11, 1)) for row in range(5)]

@@ -13,13 +13,19 @@ class NoOlderReleaseError(ReleaseError):
 
 
 def serve_older(
-    store: ReleaseStore, kind: str, scope: str, release_id: str | None, verify: Callable[[Release], object]
+    store: ReleaseStore,
+    kind: str,
+    scope: str,
+    release_id: str | None,
+    verify: Callable[[Release], object],
+    without_removed: Callable[[Release], Release] = lambda release: release,
 ) -> Release:
-    """Serve an older release and hold it, so that no new release replaces it. Return the older release.
+    """Serve an older release and hold it, so that no new release replaces it. Return the release that is served now.
 
     Without `release_id`, serve the newest release that was served before and is older than the served release. `verify`
-    gets the older release, and raises an error if this release is damaged. Raises `NoOlderReleaseError` if there is no
-    older release.
+    gets the older release, and raises an error if this release is damaged. `without_removed` gets the older release and
+    returns the release to serve: the older release, or if it contains removed videos, a new release without them.
+    Raises `NoOlderReleaseError` if there is no older release.
     """
     with store.serving.changing(kind, scope):
         served = store.serving.current_id(kind, scope)
@@ -38,6 +44,7 @@ def serve_older(
                     raise
                 raise NoOlderReleaseError(str(error)) from None
         verify(release)
+        release = without_removed(release)
         # The hold is written before the pointer moves. If the process is killed between the two steps, the scope still
         # serves the previous release, and the next build reports the hold.
         store.serving.hold(release, f"rolled back from {served} to {release.release_id}")

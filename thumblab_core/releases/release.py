@@ -27,6 +27,9 @@ FACE_HEAD = "face_head"
 """Kind of the releases of matching heads. The fingerprint of each face embedder is a scope."""
 ALL = "all"
 
+IN_PLACE_OF = "in_place_of"
+"""The entry of `Release.info` with the `place_in_history` of the release that this release replaces."""
+
 _MISSING_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _RELEASE_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
@@ -105,6 +108,15 @@ class Release:
         first, in the order of their ids.
         """
         return self.number, self.release_id
+
+    @property
+    def place_in_history(self) -> tuple[int, str]:
+        """The `order` of the release that this release replaces, or its own `order`.
+
+        A release that was published again without removed videos is new, but a rollback treats it as the older release.
+        """
+        number, release_id = self.info.get(IN_PLACE_OF, self.order)
+        return int(number), str(release_id)
 
     def verify(self, known: Mapping[str, str] | None = None) -> None:
         """Raise `ReleaseError` if the manifest has changed since its publication, or if a file does not match its

@@ -66,13 +66,17 @@ class Serving:
         return self._scope(kind, scope).promoted()
 
     def served_before(self, kind: str, scope: str) -> list[Release]:
-        """Return the releases that were promoted, still exist and are older than the served release, oldest first."""
+        """Return the releases that were promoted, still exist and are older than the served release, oldest first.
+
+        A release that replaces another one (`Release.place_in_history`) has the place of the other one, before it.
+        """
         served, releases = self.current_id(kind, scope), readable_releases(self._scope(kind, scope))
         promoted = self.promoted(kind, scope)
-        order = next((release.order for release in releases if release.release_id == served), None)
-        if order is None:  # The served release is gone or unreadable, so the history of promotions gives the order.
+        place = next((release.place_in_history for release in releases if release.release_id == served), None)
+        if place is None:  # The served release is gone or unreadable, so the history of promotions gives the order.
             promoted = promoted[: promoted.index(served)] if served in promoted else []
-        return [r for r in releases if r.release_id in promoted and (order is None or r.order < order)]
+        older = [r for r in releases if r.release_id in promoted and (place is None or r.place_in_history < place)]
+        return sorted(older, key=lambda r: (r.place_in_history, r.place_in_history == r.order))
 
     def hold(self, release: Release, reason: str) -> None:
         """Record that no release newer than `release` may be served until `resume` is called.

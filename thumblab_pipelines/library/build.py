@@ -13,7 +13,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex
 from thumblab_core.index.factories import check_factory
 from thumblab_core.index.files import items_json
-from thumblab_core.releases.release import INDEX, Release
+from thumblab_core.releases.release import IN_PLACE_OF, INDEX, Release
 from thumblab_core.releases.scope import Hold
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.sub_scores import meter_version
@@ -188,7 +188,8 @@ def was_read_after(release: Release, other: Release) -> bool:
 def publish_changed(lab: Lab, of: Release, index: NicheIndex) -> Release:
     """Publish `index`, which was loaded from the release `of` and then changed. The two releases share files."""
     inputs = inputs_digest("changes", of.info["inputs"], [vars(entry) for entry in index.changes.entries])
-    info = of.info | index.describe() | {"inputs": inputs}
+    info = {name: entry for name, entry in of.info.items() if name != IN_PLACE_OF} | index.describe()
+    info |= {"inputs": inputs}
     return lab.releases.publish(INDEX, of.scope, index.save_changes, info, sharing=of)
 
 

@@ -25,6 +25,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import promote_index, prune_indices, publish_changed
 from thumblab_pipelines.library.rebuild_requests import request_rebuild
 from thumblab_pipelines.library.rows import now, read_library
+from thumblab_pipelines.library.trim import without_removed
 
 
 @dataclass
@@ -111,11 +112,15 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     """Serve an older release and hold it, so that no refresh replaces it. Return the older release.
 
-    Without `release_id`, serve the newest release that was served before and is older than the served release. Raises
-    `LabError` if no index is served, or if the older release does not exist or is damaged.
+    Without `release_id`, serve the newest release that was served before and is older than the served release. If videos
+    of the older release were removed since, a release without these videos is published, served and returned. Raises
+    `LabError` if no index is served, if the older release does not exist or is damaged, or if none of its videos is
+    left.
     """
     try:
-        return serve_older(lab.releases, INDEX, niche, release_id, NicheIndex.load)
+        return serve_older(
+            lab.releases, INDEX, niche, release_id, NicheIndex.load, lambda older: without_removed(lab, older)
+        )
     except NoOlderReleaseError as error:
         raise LabError(f"{error}; give a release with --to (`thumblab index verify {niche}` lists them)") from None
 

@@ -18,7 +18,7 @@ from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
 from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import POINTS, Points, read_points
 from thumblab_core.releases.moves import replace_stale
-from thumblab_core.releases.release import ALL, Release, require_damage
+from thumblab_core.releases.release import ALL, IN_PLACE_OF, Release, require_damage
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.library_map.pictures import reader
 
@@ -97,6 +97,7 @@ def publish_trimmed(lab: Lab, release: Release, allowed: Collection[str], run_id
     content = MapContent(left, described, shown)
     info = release.info | {
         "inputs": inputs_digest("trimmed", release.release_id, left.video_id),
+        IN_PLACE_OF: release.place_in_history,
         "videos": len(left),
         "clusters": len(described),
         "rising": sum(cluster.growth.rising for cluster in described),

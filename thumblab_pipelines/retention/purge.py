@@ -8,7 +8,6 @@ import logging
 import shutil
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy import Connection, select
 
 from thumblab_core.database.pictures import named_pictures
@@ -30,8 +29,9 @@ from thumblab_pipelines.dataset.retained_pairs import (
     is_needed,
     prune_pairs,
 )
-from thumblab_pipelines.lab import Lab, inputs_digest
+from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import prune_indices
+from thumblab_pipelines.library.trim import publish_trimmed
 
 _log = logging.getLogger(__name__)
 
@@ -83,47 +83,12 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
         served = lab.releases.serving.current_id(INDEX, niche)
-        replace_stale(lab.releases, stale, served, lambda release: _publish_trimmed(lab, release, alive, run_id))
+        replace_stale(lab.releases, stale, served, lambda release: publish_trimmed(lab, release, alive, run_id))
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
         # A killed process may have left incomplete releases with deleted videos. `prune_indices` also deletes
         # incomplete releases.
         prune_indices(lab, niche)
     return len(stale) + len(unreadable)
-
-
-def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | None) -> Release | None:
-    """Publish a new index release with only those rows of `release` whose videos are in `alive`.
-
-    Return None if the index is damaged, or if fewer than 2 rows are left.
-    """
-    try:
-        index = NicheIndex.load(release)
-    except LabError as error:
-        require_damage(release, error)
-        return None
-    # The new index keeps the list of changes since the old index was built. Another build may be running, and may have
-    # read the library before these changes. The list then shows which changes must be added when the other build is
-    # promoted.
-    changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
-    of_base = alive - {change.video_id for change, _ in changes}
-    rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)
-    if len(rows) < 2:
-        return None
-    # The index is built from scratch. If the old index were changed instead, the rows of the deleted videos would stay
-    # in its files. The quantiles of the sub-scores name no video, so they are copied from the old index.
-    trimmed = NicheIndex.build(
-        index.vectors()[rows],
-        [index.items[row] for row in rows],
-        index.encoder,
-        index.scores,
-        release.info["faiss"],
-        lab.settings.index_recall,
-    ).changed(changes)
-    info = release.info | trimmed.describe()
-    info |= {
-        "inputs": inputs_digest("retention", release.release_id, [item.video_id for item in trimmed.items]),
-    }
-    return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)
 
 
 def clean_pairs(lab: Lab, run_id: str | None = None, successors: bool = True) -> int:

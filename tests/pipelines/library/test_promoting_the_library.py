@@ -56,13 +56,43 @@ def test_a_rolled_back_index_stays_until_a_person_resumes(lab: Lab) -> None:
     put_in(lab, NICHE, ids(lab)[:1])
 
 
+def test_a_rollback_serves_no_video_that_was_taken_out_or_deleted_since(lab: Lab) -> None:
+    first = served(lab)
+    out, deleted = ids(lab)[:2]
+    take_out(lab, NICHE, [out])
+    before = served(lab)
+    execute(lab, "DELETE FROM videos WHERE video_id = :id", id=deleted)
+    rolled_back = roll_back(lab, NICHE)
+    assert served(lab) == rolled_back != first
+    assert {out, deleted}.isdisjoint(served_ids(lab))
+    assert {out, deleted}.isdisjoint(NicheIndex.video_ids(rolled_back)), "no file names them"
+    assert served_ids(lab) == set(ids(lab)) - {out}
+    assert resume(lab, NICHE) == before
+    assert roll_back(lab, NICHE, first.release_id).info["count"] == first.info["count"] - 2
+
+
+def test_a_second_rollback_goes_further_back_although_the_first_published_a_new_release(lab: Lab) -> None:
+    first = served(lab)
+    add_views(lab)
+    second = rebuild(lab)
+    take_out(lab, NICHE, ids(lab)[:1])
+    before = served(lab)
+    assert roll_back(lab, NICHE).info["as_of"] == second.info["as_of"]
+    assert roll_back(lab, NICHE).info["as_of"] == first.info["as_of"]
+    with pytest.raises(LabError, match="no older release"):
+        roll_back(lab, NICHE)
+    assert resume(lab, NICHE) == before
+    put_in(lab, NICHE, ids(lab)[:1])
+    assert roll_back(lab, NICHE) == before, "the newest that was served before, although two are numbered later"
+
+
 def test_resuming_undoes_the_rollback_with_all_changes_made_before(lab: Lab) -> None:
     video, other = ids(lab)[:2]
     take_out(lab, NICHE, [video])
     take_out(lab, NICHE, [other])
     before = served(lab)
     roll_back(lab, NICHE)
-    assert other in served_ids(lab)
+    assert {video, other}.isdisjoint(served_ids(lab))
     assert resume(lab, NICHE) == before
     assert {video, other}.isdisjoint(served_ids(lab))
 
@@ -73,19 +103,19 @@ def test_resuming_undoes_two_rollbacks_together(lab: Lab) -> None:
     take_out(lab, NICHE, ids(lab)[:1])
     before = served(lab)
     first, second = roll_back(lab, NICHE), roll_back(lab, NICHE)
-    assert second.release_id < first.release_id < before.release_id
+    assert second.place_in_history < first.place_in_history < before.order
     assert resume(lab, NICHE) == before
 
 
 def test_a_rollback_never_serves_a_build_that_failed_its_checks(lab: Lab) -> None:
     good = served(lab)
-    execute(lab, "DELETE FROM videos WHERE niche = :niche AND video_id <> ALL(:ids)", niche=NICHE, ids=ids(lab)[:2])
+    execute(lab, "DELETE FROM videos WHERE niche = :niche AND video_id <> ALL(:ids)", niche=NICHE, ids=ids(lab)[:3])
     refused = build.build_index(lab, NICHE).release
     with pytest.raises(LabError, match="is not promoted"):
         build.promote_index(lab, NICHE)
     take_out(lab, NICHE, ids(lab)[:1])
     assert served(lab).release_id > refused.release_id
-    assert roll_back(lab, NICHE) == good
+    assert roll_back(lab, NICHE).place_in_history == good.order
 
 
 def test_many_small_changes_prune_neither_a_waiting_build_nor_the_release_served_before(lab: Lab) -> None:

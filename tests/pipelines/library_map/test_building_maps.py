@@ -205,6 +205,18 @@ def test_a_person_can_serve_an_older_map_and_no_build_replaces_it(lab: Lab) -> N
     assert served.held is None
 
 
+def test_a_rollback_serves_no_map_with_a_video_that_was_taken_out_since(lab: Lab) -> None:
+    older = lab.releases.serving.current(LIBRARY_MAP, "tech")
+    assert older is not None
+    with lab.engine.begin() as connection:
+        connection.execute(insert(library_exclusions).values(video_id="v000020"))
+    make(lab, "tech")
+    rolled_back = roll_back_map(lab, "tech")
+    assert rolled_back == lab.releases.serving.current(LIBRARY_MAP, "tech")
+    assert shown(rolled_back) == shown(older) - {"v000020"}
+    resume_map(lab, "tech")
+
+
 def test_a_map_is_made_although_the_served_one_is_deleted_meanwhile(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = lab.releases.serving.current(LIBRARY_MAP, "tech")
     assert earlier is not None
