@@ -5,6 +5,7 @@ The command `thumblab channel add EXPORT` and the job `add_channel` both call th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
@@ -14,6 +15,7 @@ from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.channels.adapter import served_model
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.export_channel import GivenExports
+from thumblab_pipelines.channels.export_pictures import picture_urls
 from thumblab_pipelines.channels.from_export import ImportedExports, add_imported_channel, import_exports
 from thumblab_pipelines.channels.import_report import NoFirstModelError
 from thumblab_pipelines.lab import Lab
@@ -64,14 +66,25 @@ def add_exports(
         imported.library_needs = max(0, _LEAST_VIDEOS - _pictures_of(lab, imported.niche))
     listener.imported(imported)
     if not imported.pictures:
-        raise LabError(
-            f"the videos are imported, but nothing can be learnt without a thumbnail: {imported.no_pictures}"
-        )
+        raise LabError(_nothing_learnt(lab, imported))
     if not has_model:
         _train_first(lab, imported.niche, connect, listener)
     elif lacks_library and not imported.library_needs:
         _make_library(lab, imported.niche, listener)
     return imported, add_imported_channel(lab, imported.channel, listener.progress)
+
+
+def _nothing_learnt(lab: Lab, imported: ImportedExports) -> str:
+    """Return the error sentence for an import without a picture: what was stored, how to try again or to delete it."""
+    host = urlsplit(picture_urls(lab, "")[0]).netloc
+    rates = len({video_id for report in imported.ctr for video_id in report.video_ids})
+    channel_id = imported.channel.channel_id
+    return (
+        f"the videos are imported, but nothing can be learnt without a thumbnail: {imported.no_pictures}. The lab has "
+        f"stored {imported.videos} videos and {rates} click-through rates, and got no picture from {host}. To try again, "
+        "add the same exports; the lab then asks only for what is missing. To delete all of it, run `thumblab channel "
+        f"remove {channel_id} --forget`"
+    )
 
 
 def _has_model(lab: Lab) -> bool:

@@ -270,7 +270,7 @@ def test_without_a_network_the_reason_names_the_image_host_and_the_videos_stay(r
     assert not result.success
     assert (report.state, report.imported and report.imported.videos) == ("failed", 6)
     assert "nothing can be learnt without a thumbnail" in str(report.reason)
-    assert str(report.reason).endswith("check the network, then add the exports again")
+    assert "check the network, then add the exports again. The lab has stored" in str(report.reason)
 
 
 def test_if_youtube_has_no_picture_the_reason_says_so_and_nothing_else(run: Run, owner: Owner) -> None:
