@@ -118,6 +118,9 @@ _DEMO = "the demo and its servers have tests of their own: tests/cli/test_demo_l
 _UP = "tests/e2e/test_up.py runs it; the test of the other commands runs it too, on free ports"
 _INSTALL = "it installs packages from a registry"
 _SUITE = "it is what runs the tests"
+_FORGET = (
+    "tests/pipelines/retention/test_forgotten_videos.py and tests/cli/test_channel_exports.py delete videos of a lab"
+)
 _YOUTUBE = "it asks YouTube, which needs a key and the network"
 _NETWORK = "it reads a file from another server"
 _LONG = "it trains or measures for many minutes"
@@ -159,6 +162,9 @@ NOT_RUN: dict[str, str] = {
     "thumblab crawl add @a @b --niche tech": _YOUTUBE,
     "thumblab channel add @handle --niche tech": _YOUTUBE,
     "thumblab channel add UC... --refresh": _YOUTUBE,
+    "thumblab channel remove UC... --forget": _FORGET,
+    "thumblab channel remove NAME --forget": _FORGET,
+    "thumblab video forget ID_OR_LINK ...": _FORGET,
     "thumblab evaluate --catalogue FOLDER --encoder builtin": _EVALUATE,
     "thumblab evaluate --catalogue DIR                                          train on it and evaluate": _EVALUATE,
     "thumblab evaluate --catalogue DIR --model champion --adapt 0.8             evaluate an existing model": _EVALUATE,

@@ -55,6 +55,7 @@ COMMANDS = {
     "similar": ("library.similar", "Find thumbnails of the library like a picture, a video or a text."),
     "library": ("library.maps", "Show and export the map of a library: groups of similar thumbnails."),
     "index": ("library.index", "Show, change, check and search the library of a niche."),
+    "video": ("video", "Delete single videos from the lab."),
     "people": ("people.people", "Find, group and name the people in thumbnails."),
     "report": ("reports.report", "Report how the winners of a niche differ from other videos."),
     "models": ("models", "Fetch the small model files that the lab can use."),

@@ -37,6 +37,12 @@ _CHANNEL_LINK = re.compile(
 _HANDLE = re.compile(r"@[^/?#\s\x00-\x1f\x7f-\x9f]+")
 """The form of a @handle after its escapes, such as `%C3%A9`, are decoded: no blank and no control character."""
 
+_VIDEO_LINK = re.compile(
+    r"(?:https?://)?(?:(?:www|m|music|studio)\.)?(?:youtu\.be/|youtube(?:-nocookie)?\.com/"
+    r"(?:(?:shorts|embed|live|v|video)/|watch\?(?:[^#\s]*&)?v=))([A-Za-z0-9_-]{11})(?:[/?&#].*)?",
+    re.ASCII,
+)
+
 _ANY_LINK = re.compile(r"(?:\w+:)?//|(?:(?:www|m|music|studio)\.)?youtube\.com/|youtu\.be/")
 
 
@@ -56,6 +62,25 @@ def channel_name(text: str) -> str:
         return link[1] or _handle_in(text, link[2])
     if _ANY_LINK.match(text):
         raise LabError(f"{text[:_SHOWN]!r} is not a link to a channel; {CHANNEL_HELP}")
+    return text
+
+
+def video_id_of(text: str) -> str:
+    """Return the id of a video that a person named by its id or by its link on YouTube.
+
+    Any other text without a link is returned unchanged, because videos of an imported catalogue may have ids of another
+    form. Raises `LabError` for a link that is not the link of a video, and for a text that is blank or not valid UTF-8.
+    """
+    text = text.strip()
+    if not visible(text) or "\0" in text or not_utf8(text):
+        raise LabError(
+            f"{text[:_SHOWN]!r} is not the id of a video; give the 11 characters after watch?v=, or the link"
+        )
+    link = _VIDEO_LINK.fullmatch(text)
+    if link is not None:
+        return link[1]
+    if _ANY_LINK.match(text):
+        raise LabError(f"{text[:_SHOWN]!r} is not the link of a video; give the 11 characters after watch?v=")
     return text
 
 

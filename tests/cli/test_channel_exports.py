@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from served_model import publish_model
 
+from demo.catalogues.source import CatalogueChannel
 from demo.catalogues.synthetic import synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_cli.main import cli
@@ -52,7 +53,10 @@ def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.Mo
 def export(tmp_path: Path) -> Path:
     """An export of YouTube Studio in German, with twelve videos. The last video has no thumbnail."""
     path = tmp_path / "Inhalte 2026-01-01_2026-11-26 Mein Kanal.csv"
-    channel = max(CATALOGUE.channels.values(), key=lambda channel: len(channel.videos))
+    return write_export(path, max(CATALOGUE.channels.values(), key=lambda channel: len(channel.videos)))
+
+
+def write_export(path: Path, channel: CatalogueChannel) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(GERMAN)
@@ -110,3 +114,27 @@ def test_a_wrong_call_is_an_error_that_says_what_to_do(
     done = shell("add", *(argument.format(export=export) for argument in arguments))
     assert done.exit_code != 0
     assert problem in " ".join(done.stderr.replace("\u2502", " ").split())
+
+
+def test_a_channel_without_any_thumbnail_is_listed_and_can_be_forgotten(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = sorted(CATALOGUE.channels.values(), key=lambda channel: len(channel.videos))[-2]
+    export = write_export(tmp_path / "Inhalte 2026-01-01_2026-11-26 Unlearnt.csv", channel)
+    monkeypatch.setenv("THUMBLAB_YOUTUBE_ENDPOINT", "http://127.0.0.1:9")
+    done = shell("add", str(export), "--niche", "tech", "--name", "Without a network")
+    assert done.exit_code == 1
+    count = len(channel.videos[:12])
+    assert f"stored {count} videos and {count} click-through rates, and got no picture from 127.0.0.1:9" in done.stderr
+    channel_id = done.stderr.split("thumblab channel remove ")[1].split()[0]
+    [listed] = [line for line in shell("list").stdout.splitlines() if line.startswith(channel_id)]
+    assert f"Without a network: {count} videos to 2026-" in listed
+    assert "nothing was learnt from its videos yet" in listed
+    refused = shell("remove", "Without a network")
+    assert (refused.exit_code, f"thumblab channel remove {channel_id} --forget" in refused.stderr) == (1, True)
+    forgotten = shell("remove", channel_id, "--forget", "--yes")
+    assert (forgotten.exit_code, forgotten.stderr) == (0, "")
+    assert f"{count} videos are deleted, with 0 pictures and {count} rows of private figures" in forgotten.stdout
+    assert channel_id not in shell("list").stdout
+    unknown = shell("remove", channel_id, "--forget", "--yes")
+    assert (unknown.exit_code, "the lab knows no channel called" in unknown.stderr) == (1, True)

@@ -127,9 +127,12 @@ def _explained(lab: "Lab") -> "Iterator[None]":
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """List the channel adapters that were added. For each adapter, show whether the served model uses the adapter."""
+    """List the channel adapters that were added. For each adapter, show whether the served model uses the adapter.
+
+    Channels that were imported from exports are listed too if they have no adapter.
+    """
     from thumblab_cli.printing.printable import printable
-    from thumblab_pipelines.channels.add import list_channels
+    from thumblab_pipelines.channels.add import NOTHING_LEARNT, list_channels
     from thumblab_pipelines.lab import Lab
 
     adapters = list_channels(Lab.existing())
@@ -139,6 +142,8 @@ def list_command(as_json: bool) -> None:
     for adapter in adapters:
         until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
         state = "in use" if adapter.fault is None else f"not used: {adapter.fault}; add the channel again"
+        if adapter.fault == NOTHING_LEARNT:
+            state = f"{adapter.fault}; add its exports again, or delete it (`thumblab channel remove ID --forget`)"
         of_key = (
             "" if adapter.key is None else f", belongs to the key {adapter.key}" + " (revoked)" * adapter.key_revoked
         )
@@ -149,10 +154,13 @@ def list_command(as_json: bool) -> None:
 
 @command.command()
 @click.argument("channel")
-def remove(channel: str) -> None:
+@click.option("--forget", is_flag=True, help="Delete the channel's videos, pictures and private figures too.")
+@click.option("--yes", is_flag=True, help="With --forget: do not ask for confirmation.")
+def remove(channel: str, forget: bool, yes: bool) -> None:
     """Delete the adapter that `thumblab channel add` made for CHANNEL, and stop using it.
 
-    The channel's videos stay in the lab.
+    The channel's videos stay in the lab, unless --forget is given. --forget deletes them as `thumblab video forget`
+    does, and cannot be undone. The channel need not have an adapter then.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link. The training of a model may also make an
     adapter for a channel. An adapter from the training is part of the model and stays in use.
@@ -161,6 +169,9 @@ def remove(channel: str) -> None:
     from thumblab_pipelines.lab import Lab
 
     lab = Lab.existing()
+    if forget:
+        _forget(lab, channel, yes)
+        return
     with dagster_told(lab, "channel remove"):
         title = remove_channel(lab, channel)
     click.echo(f"The channel adapter of {title} is removed.")
@@ -189,6 +200,24 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
     changed = give_channel(Lab.existing(), channel, key, title)
     whose = "the lab" if key is None else f"the key {key}"
     click.echo(f"{printable(changed.title)} ({changed.channel_id}) belongs to {whose}.")
+
+
+def _forget(lab: "Lab", name: str, yes: bool) -> None:
+    from thumblab_cli.printing.forgotten import print_forgotten
+    from thumblab_pipelines.channels.add import channel_to_forget
+    from thumblab_pipelines.retention.forget_videos import channel_videos, forget_channel
+
+    channel_id = channel_to_forget(lab, name)
+    if not yes:
+        with lab.engine.connect() as connection:
+            count = len(channel_videos(connection, channel_id))
+        question = (
+            f"Delete the channel {channel_id} with its {count:,} videos, pictures and private figures permanently?"
+        )
+        click.confirm(question, abort=True, err=True)
+    with dagster_told(lab, "channel remove --forget"):
+        forgotten = forget_channel(lab, channel_id)
+    print_forgotten(forgotten)
 
 
 def _is_export(name: str) -> bool:

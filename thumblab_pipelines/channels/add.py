@@ -2,12 +2,13 @@
 
 import csv
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from thumblab_core.database.channels import Channel, find_channel, near_title
-from thumblab_core.database.tables import channels
+from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.keys.named_keys import NamedKeys, name_of_key
@@ -17,11 +18,15 @@ from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import FittedAdapter, fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.collect import collect_channel, is_name_for_youtube, niche_of
+from thumblab_pipelines.channels.export_channel import SOURCE
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.experiments.add import find_channel_id
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
+
+NOTHING_LEARNT = "nothing was learnt from its videos yet"
+"""The `fault` of a channel that was imported from exports and has no adapter."""
 
 _NAMED = 5
 """Maximum number of channels that an error message names."""
@@ -89,7 +94,11 @@ def add_channel(
 
 
 def list_channels(lab: Lab) -> list[ListedAdapter]:
-    """Return all added channel adapters. If the files of an adapter are damaged, its `fault` says what is wrong."""
+    """Return all added channel adapters, and then the channels that were imported from exports and have no adapter.
+
+    If the files of an adapter are damaged, its `fault` says what is wrong. A channel without an adapter has no release,
+    and its `fault` says so.
+    """
     adapters, served = ChannelAdapters(lab.releases), lab.releases.serving.current_id(MODEL, ALL)
     with lab.engine.connect() as connection:
         owned = select(channels.c.channel_id, channels.c.owner).where(channels.c.owner.is_not(None))
@@ -109,7 +118,27 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
             about, fault = adapter.about, adapter.about.fault(served)
             facts = about.title, about.videos, about.newest, release_id, fault
         listed.append(ListedAdapter(channel_id, *facts, *keys.get(channel_id, (None, False))))
+    for channel_id, title, count, newest in _imported(lab):
+        if channel_id not in {adapter.channel_id for adapter in listed}:
+            state = title, count, newest.isoformat(), "", NOTHING_LEARNT
+            listed.append(ListedAdapter(channel_id, *state, *keys.get(channel_id, (None, False))))
     return listed
+
+
+def _imported(lab: Lab) -> list[tuple[str, str, int, datetime]]:
+    """Return the id, the title, the number of videos and the newest publication of each channel that has videos from
+    exports, by title.
+    """
+    # Only exports give videos of the source "catalogue" addresses of pictures. An imported folder contains the pictures.
+    statement = (
+        select(channels.c.channel_id, channels.c.title, func.count(), func.max(videos.c.published_at))
+        .join(videos, videos.c.channel_id == channels.c.channel_id)
+        .where(videos.c.source == SOURCE, func.cardinality(videos.c.thumbnail_urls) > 0)
+        .group_by(channels.c.channel_id, channels.c.title)
+        .order_by(channels.c.title, channels.c.channel_id)
+    )
+    with lab.engine.connect() as connection:
+        return [(str(row[0]), str(row[1]), int(row[2]), row[3]) for row in connection.execute(statement)]
 
 
 def remove_channel(lab: Lab, name: str) -> str:
@@ -124,9 +153,38 @@ def remove_channel(lab: Lab, name: str) -> str:
     if channel_id is None and name.startswith("@"):
         channel_id = adapters.find(find_channel_id(lab, name))
     if channel_id is None:
-        raise LabError(adapters.not_found(name))
+        raise LabError(_not_found(lab, adapters, name))
     adapters.remove(channel_id)
     return channel_id
+
+
+def channel_to_forget(lab: Lab, name: str) -> str:
+    """Return the id of the channel with this id, title, @handle or link, if the lab has videos or an adapter of it.
+
+    Raises `LabError` if no channel has this name, or if several have it. YouTube is not asked.
+    """
+    name = channel_name(name)
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, name)
+        near = near_title(connection, name)
+    channel_id = ChannelAdapters(lab.releases).find(name) if channel is None else channel.channel_id
+    if channel_id is None:
+        raise LabError(f"the lab knows no channel called {name!r}{near}; {CHANNEL_HELP}")
+    return channel_id
+
+
+def _not_found(lab: Lab, adapters: ChannelAdapters, name: str) -> str:
+    """Return the error sentence for a `name` that has no adapter. If the lab has the channel, the sentence says how to
+    delete its videos.
+    """
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, name)
+    if channel is None:
+        return adapters.not_found(name)
+    return (
+        f"no adapter of {name!r} was added, so there is none to remove; `thumblab channel remove {channel.channel_id} "
+        "--forget` deletes the videos and the private figures that the lab has of the channel"
+    )
 
 
 def _id_of_handle(lab: Lab, name: str) -> str | None:

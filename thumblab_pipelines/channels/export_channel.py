@@ -25,6 +25,12 @@ from thumblab_pipelines.videos.names import channel_id_of, channel_key
 
 _LOCK = 7_204_117  # The number of the advisory lock. Nothing else in this database may use the same number.
 
+SOURCE = "catalogue"
+"""Value of the column `videos.source` for videos that a person gave, in a catalogue or in an export.
+
+The rules that delete old data of YouTube's API do not delete these videos.
+"""
+
 _MOST_NAMED = 3
 """Maximum number of other channels that a message names."""
 

@@ -23,6 +23,7 @@ from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.collect import niche_of
 from thumblab_pipelines.channels.export_channel import (
+    SOURCE,
     ExportChannel,
     GivenExports,
     NotYoursError,
@@ -41,12 +42,6 @@ from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_channels, save_videos
 
 _BATCH = 500
-
-SOURCE = "catalogue"
-"""Value of the column `videos.source` for videos that a person gave, in a catalogue or in an export.
-
-The rules that delete old data of YouTube's API do not delete these videos.
-"""
 
 _LEARNABLE = text("""
 SELECT count(*) FROM true_ctr c JOIN thumbnails t ON t.video_id = c.video_id

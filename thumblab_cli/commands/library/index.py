@@ -11,6 +11,7 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
+from thumblab_cli.video_ids import VIDEO_IDS_SETTINGS, VideoIdsCommand
 from thumblab_cli.which_lab import here, on_this_lab
 from thumblab_core.errors import LabError
 
@@ -21,30 +22,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thum
 _niche = click.argument("niche", type=NICHE, metavar="NICHE")
 _niches = click.argument("niches", nargs=-1, type=NICHE, metavar="[NICHE]...")
 _videos = click.argument("video_ids", nargs=-1, required=True, metavar="VIDEO_ID...", type=click.UNPROCESSED)
-_VIDEO_IDS_SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-class _VideoIdsCommand(click.Command):
-    """A command that takes video ids as arguments, even if an id begins with a hyphen.
-
-    One YouTube id in 64 begins with a hyphen, and some ids begin with `-h`. click would read an id that begins with
-    `-h` as the option `-h`. This class reads only the argument `-h` itself as the option.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options = args[: args.index("--")] if "--" in args else args
-        return super().parse_args(ctx, ["--help"] if "-h" in options else args)
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help that click writes for an ordinary command with the same parameters.
-
-        click does not know that this class accepts `-h`, so click's help for this class would not list this option.
-        """
-        ordinary = click.Command(self.name, params=self.params, help=self.help)
-        names = ["-h", "--help"]
-        shown = click.Context(ordinary, parent=ctx.parent, info_name=ctx.info_name, help_option_names=names)
-        ordinary.format_help(shown, formatter)
 
 
 @click.group()
@@ -122,7 +100,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
         _for_each(chosen, rebuild_niche)
 
 
-@command.command(cls=_VideoIdsCommand, context_settings=_VIDEO_IDS_SETTINGS)
+@command.command(cls=VideoIdsCommand, context_settings=VIDEO_IDS_SETTINGS)
 @_niche
 @_videos
 @_json
@@ -136,14 +114,14 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     _print_changed(niche, changed, as_json)
 
 
-@command.command(cls=_VideoIdsCommand, context_settings=_VIDEO_IDS_SETTINGS)
+@command.command(cls=VideoIdsCommand, context_settings=VIDEO_IDS_SETTINGS)
 @_niche
 @_videos
 @_json
 def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     """Take videos out of the served index, and out of every later index. `upsert` puts the videos back.
 
-    The videos stay in the lab. To delete a video from the lab, see `docs/retention.md`.
+    The videos stay in the lab. `thumblab video forget` deletes a video from the lab.
     """
     from thumblab_pipelines.library.changes import take_out
 

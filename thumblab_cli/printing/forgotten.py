@@ -1,0 +1,22 @@
+"""Print what was deleted with forgotten videos."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.retention.forget_videos import ForgottenVideos
+
+
+def print_forgotten(forgotten: "ForgottenVideos") -> None:
+    """Print one line with the numbers of deleted items, and a line about experiments that stay."""
+    click.echo(
+        f"{forgotten.videos:,} videos are deleted, with {forgotten.images:,} pictures and {forgotten.figures:,} rows of "
+        f"private figures. {forgotten.releases:,} releases that contained them are deleted, and {forgotten.adapters:,} "
+        "channel adapters are removed or fitted again."
+    )
+    if forgotten.experiments:
+        click.echo(
+            f"{forgotten.experiments:,} experiments with these videos stay; `thumblab experiment list` and `thumblab "
+            "experiment remove` delete them."
+        )
