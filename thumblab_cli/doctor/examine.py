@@ -56,6 +56,7 @@ CHECKS = (
     Check("alerts", alerts.alerts),
     Check("pictures", pictures.pictures),
     Check("releases", releases.releases, releases.SECONDS),
+    Check("holds", releases.holds),
     Check("model", releases.model),
 )
 

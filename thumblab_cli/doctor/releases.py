@@ -1,4 +1,4 @@
-"""Check that no file of the served releases is damaged, and that a ranking model is served."""
+"""Check that no file of the served releases is damaged, which releases are held, and that a ranking model is served."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from datetime import datetime
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
+from thumblab_core.library_map.holds import END_OF_MAP_HOLD, held_releases
+from thumblab_core.niches import NicheFile
 from thumblab_core.ranking.channel_adapters import ADAPTER
 from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, FACE_HEAD, INDEX, MODEL, Release
@@ -66,6 +68,20 @@ def releases(examined: Examined) -> Iterator[Finding]:
             yield error(str(problem), _repair(examined, kind, scope))
     if not damaged:
         yield fine(f"{verified} served releases, none with a damaged file")
+
+
+def holds(examined: Examined) -> Iterator[Finding]:
+    """Check whether a person holds an index or a map after a rollback. A hold is no fault, but it is easily forgotten."""
+    try:
+        store = ReleaseStore(release_place(examined.settings))
+        held = held_releases(store, NicheFile(examined.settings.data_dir).names)
+    except (LabError, OSError, ValueError) as problem:
+        yield skipped(f"the holds cannot be read: {problem}")
+        return
+    for one in held:
+        yield warning(str(one), END_OF_MAP_HOLD if one.ends is None else examined.on_folder(one.ends))
+    if not held:
+        yield fine("no index and no map is held")
 
 
 def _repair(examined: Examined, kind: str, scope: str) -> str:

@@ -28,6 +28,9 @@ class ServedOut:
     refused: RefusedOut | None
     """The promoted release, if it was refused. The previous release is still served."""
 
+    held: str | None = None
+    """Why and since when a person holds the release, so that no newer release replaces it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodersOut:

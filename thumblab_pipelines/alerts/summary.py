@@ -10,6 +10,7 @@ from thumblab_core.data_folder import is_demo
 from thumblab_core.database.failures import explained_failure
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
+from thumblab_core.library_map.holds import END_OF_MAP_HOLD, held_releases
 from thumblab_core.monitoring.watch_state import CheckState, WatchState
 from thumblab_core.niches import NicheFile
 from thumblab_core.releases.place import release_place
@@ -60,6 +61,7 @@ class Summary:
     checks: list[CheckState] = field(default_factory=list)
     free_bytes: int = 0
     database_bytes: int | None = None
+    held: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
     database_problem: str | None = None
@@ -83,6 +85,10 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
         release, age = _served(store, INDEX, niche, now)
         found = None if new is None or demo else new.get(niche, 0)
         niches.append(NicheDay(niche, outcomes.count(True), outcomes.count(False), found, release, age))
+    held = [
+        f"{one}; {END_OF_MAP_HOLD if one.ends is None else f'`thumblab {one.ends}`'} ends the hold"
+        for one in held_releases(store, NicheFile(chosen.data_dir).names)
+    ]
     model, model_age = _served(store, MODEL, ALL, now)
     trained = [run.error is None for run in ended if run.job == _TRAIN]
     promotions = [
@@ -106,6 +112,7 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
         ),
         free_bytes=shutil.disk_usage(chosen.data_dir).free,
         database_bytes=known.database_bytes,
+        held=held,
         alerts=[f"{alert.what}: {alert.error}" for alert in known.alerts.values()],
         undelivered=waiting,
         database_problem=problem,

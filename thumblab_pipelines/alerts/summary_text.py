@@ -29,6 +29,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [f"Failed run: {failure}" for failure in summary.failures[:_MOST_FAILURES]]
     if len(summary.failures) > _MOST_FAILURES:
         lines.append(f"and {len(summary.failures) - _MOST_FAILURES} more failed runs")
+    lines += [f"Held: {sentence}" for sentence in summary.held]
     lines.append(_model(summary))
     if summary.quota:
         used = ", ".join(f"{balance.spent:,} of {balance.limit:,} {balance.bucket}" for balance in summary.quota)

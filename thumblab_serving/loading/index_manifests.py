@@ -40,6 +40,17 @@ def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[str
     return {niche: _served_index(store, slot, niche) for niche, slot in releases.indices.items()}
 
 
+def index_holds(store: ReleaseStore, releases: ServedReleases) -> dict[str, str]:
+    """Return why and since when a person holds the index, by niche. Niches whose index is not held are left out."""
+    holds: dict[str, str] = {}
+    for niche in releases.indices:
+        with suppress(LabError, OSError, ValueError):  # If the store cannot be read, the refusal of the index says so.
+            hold = store.serving.held(INDEX, niche)
+            if hold is not None:
+                holds[niche] = str(hold)
+    return holds
+
+
 def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: str) -> ServedIndex:
     held = None
     try:

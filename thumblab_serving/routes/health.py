@@ -1,5 +1,6 @@
 """The routes `/health` (what is loaded), `/ready` (whether the service can answer) and `/metrics`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Literal
@@ -8,12 +9,15 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.dagster_runs.scheduler import SchedulerStatus, SchedulerWatch
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.pipeline_metrics import pipeline_metrics
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.keys.key_ring import KeyRing
+from thumblab_serving.loading.index_manifests import index_holds
 from thumblab_serving.loading.served_release import ServedRelease
 from thumblab_serving.loading.served_releases import NO_MODEL, ServedReleases
 from thumblab_serving.schemas.health import (
@@ -89,7 +93,9 @@ async def _state(request: Request) -> HealthOut:
     await to_thread.run_sync(scorer.follow_pointers, limiter=limiter)
     failure_of_keys = await to_thread.run_sync(keys.failure, limiter=limiter)
     parts = (failure_of_keys, await scheduler.status(), await _workers(request), _shared_cache(request))
-    return describe(scorer, *parts)
+    store = ReleaseStore(polled_place(request.app.state.settings))
+    holds = await to_thread.run_sync(index_holds, store, scorer.releases, limiter=limiter)
+    return describe(scorer, *parts, holds)
 
 
 async def _workers(request: Request) -> list[WorkerOut]:
@@ -128,11 +134,12 @@ def describe(
     scheduler: SchedulerStatus,
     workers: list[WorkerOut],
     shared_cache: SharedCacheOut,
+    holds: Mapping[str, str],
 ) -> HealthOut:
-    """Return the state of every component. Loads nothing."""
+    """Return the state of every component. Loads nothing. `holds` says why an index is held, by niche."""
     releases = scorer.releases
     model = _served(releases.model)
-    indices = {niche: _served(slot) for niche, slot in releases.indices.items()}
+    indices = {niche: _served(slot, holds.get(niche)) for niche, slot in releases.indices.items()}
     encoders, meter = _encoders(releases), _meter(scorer)
     canary = CanaryOut(state=scorer.canary.state, checks=scorer.canary.checks, reason=scorer.canary.failure)
     is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed and canary.reason is None
@@ -154,7 +161,7 @@ def describe(
     )
 
 
-def _served(slot: ServedRelease[Any]) -> ServedOut:
+def _served(slot: ServedRelease[Any], held: str | None = None) -> ServedOut:
     loaded, refusal = slot.loaded, slot.refusal
     refused = None
     if refusal is not None:
@@ -164,6 +171,7 @@ def _served(slot: ServedRelease[Any]) -> ServedOut:
         state="serving" if loaded else "loading" if slot.loading else "none",
         release=loaded.release_id if loaded else None,
         refused=refused,
+        held=held,
     )
 
 

@@ -22,6 +22,10 @@ class ServedOut(BaseModel):
     refused: RefusedOut | None = Field(
         description="The promoted release, if it was refused. The previous release is still served."
     )
+    held: str | None = Field(
+        default=None,
+        description="Why and since when a person holds the release, so that no newer release replaces it.",
+    )
 
 
 class EncodersOut(BaseModel):

@@ -14,7 +14,7 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Level
 from thumblab_cli.doctor.machine import Room
 from thumblab_core.monitoring.watch_state import Delivery, Message, changing_state
-from thumblab_core.releases.release import FACE_HEAD
+from thumblab_core.releases.release import FACE_HEAD, INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_pipelines.alerts.book import Failed, record
@@ -169,6 +169,14 @@ def missed_training(patient: Patient) -> Patient:
     return patient.with_machine(now=lambda: now() + timedelta(days=30))
 
 
+def held_index(patient: Patient) -> Patient:
+    store = ReleaseStore(patient.folder / "releases")
+    served = store.serving.current(INDEX, "tech")
+    assert served is not None
+    store.serving.hold(served, "rolled back from a to b")
+    return patient
+
+
 def damaged_index(patient: Patient) -> Patient:
     release = next((patient.folder / "releases" / "index" / "tech").glob("2*"))
     (release / "items.json").write_text("[]")
@@ -251,6 +259,13 @@ FAULTS: list[tuple[Callable[[Patient], Patient], str, Level, str, str]] = [
     ),
     (damaged_index, "releases", ERROR, "items.json does not match its checksum", "thumblab index rebuild tech"),
     (damaged_head, "releases", ERROR, "head.safetensors does not match its checksum", "thumblab people train"),
+    (
+        held_index,
+        "holds",
+        WARNING,
+        "the index of tech is held, so no newer index is served: rolled back from a to b, since 20",
+        "thumblab index resume tech",
+    ),
     (no_model, "model", WARNING, "no ranking model is served", "thumblab refresh"),
     (missed_training, "model", WARNING, "the served model is 30 days old", "thumblab refresh"),
     (other_encoder, "model", WARNING, "trained with the encoder builtin", "THUMBLAB_IMAGE_ENCODER=builtin"),

@@ -9,13 +9,16 @@ import dagster as dg
 import pytest
 from alert_sinks import chat
 from click.testing import CliRunner
+from pydantic import SecretStr
 from sqlalchemy import insert
 
 from thumblab_cli.main import cli
 from thumblab_core.data_folder import EMULATOR_PORT
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.monitoring.watch_state import CheckState, EndedRun, WatchState, changing_state, read_state
-from thumblab_core.settings import settings
+from thumblab_core.releases.release import INDEX
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.alerts.summary import summarise
 from thumblab_pipelines.alerts.summary_text import summary_lines, summary_message
 from thumblab_pipelines.defs.alerts.daily_summary import daily_summary, send_summary
@@ -74,6 +77,20 @@ def test_the_summary_has_the_refreshes_the_new_videos_and_why_a_model_was_refuse
     assert "tech: 1 refreshed, 1 failed; no index served" in of_demo
     assert any("the clock of its emulator stands still" in line for line in of_demo)
     assert summary_message(summary, "http://d").title == "Daily summary: 2 runs succeeded, 1 failed, 0 open alerts"
+
+
+def test_the_summary_names_a_held_index_and_how_the_hold_ends(tmp_path: Path) -> None:
+    chosen = Settings(_env_file=None, data_dir=tmp_path, database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
+    store = ReleaseStore(tmp_path / "releases")
+    release = store.publish(INDEX, "tech", lambda folder: (folder / "a").write_text("a") and None, {})
+    store.serving.promote(release)
+    assert not any(line.startswith("Held") for line in summary_lines(summarise(chosen, None, NOW)))
+    store.serving.hold(release, "rolled back from b to a")
+    [line] = [line for line in summary_lines(summarise(chosen, None, NOW)) if line.startswith("Held")]
+    assert line.startswith(
+        "Held: the index of tech is held, so no newer index is served: rolled back from b to a, since"
+    )
+    assert line.endswith("; `thumblab index resume tech` ends the hold")
 
 
 @pytest.fixture

@@ -33,6 +33,18 @@ def test_the_state_has_the_size_and_the_age_of_each_library_and_the_skill_of_the
     assert answer["links"] == {"dagster": None, "mlflow": None}
 
 
+def test_health_and_state_name_a_held_index_with_the_day_of_its_rollback(new_lab, run):
+    lab = new_lab()
+    lab.promote(tech := lab.index("tech"))
+    with run(lab.settings, wait=False) as service:
+        indices = service.health()["indices"]
+        assert (indices["tech"]["held"], indices["news"]["held"]) == (None, None)
+        lab.store.serving.hold(tech, "rolled back from a to b")
+        held = service.health()["indices"]["tech"]["held"]
+        assert held.startswith("rolled back from a to b, since 20")
+        assert service.client.get("/v1/lab").json()["libraries"]["tech"]["held"] == held
+
+
 def test_the_links_are_those_of_the_running_lab_without_passwords_and_only_for_operators(new_lab, run):
     lab = new_lab(mlflow_tracking_uri="http://reader:secret-of-mlflow@127.0.0.1:5001")
     scorer = NamedKeys(lab.settings).add("scorer", ["score"])
