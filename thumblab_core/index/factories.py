@@ -41,8 +41,7 @@ def check_factory(factory: str) -> None:
     if re.fullmatch(FACTORY_PATTERN, factory) is None:
         given = repr(factory[:100]) if factory.isprintable() else "a text with hidden characters"
         raise LibraryError(
-            f"{given} is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as "
-            "IVF100,Flat"
+            f"{given} is not a FAISS factory; write 1 to 100 letters, digits, commas and brackets, such as IVF100,Flat"
         )
     for word, number in _NUMBER.findall(factory):
         low, high = _LIMITS.get(word, (0, -1))
