@@ -97,7 +97,7 @@ def test_any_faiss_factory_string_returns_exact_similarities(clustered: Vectors,
 def test_a_library_too_small_to_train_on_is_searched_exactly_with_a_note() -> None:
     index = build(list(range(20)), "IDMap,IVF100,Flat")
     assert (index.kind.factory, index.kind.recall) == ("Flat", 1.0)
-    assert "cannot make IDMap,IVF100,Flat of 20 vectors" in str(index.kind.note)
+    assert "cannot make the index IDMap,IVF100,Flat of 20 vectors" in str(index.kind.note)
 
 
 def test_a_chosen_factory_string_that_misses_the_recall_is_used_with_a_note(clustered: Vectors) -> None:
