@@ -79,7 +79,7 @@ def holds(examined: Examined) -> Iterator[Finding]:
         yield skipped(f"the holds cannot be read: {problem}")
         return
     for one in held:
-        yield warning(str(one), END_OF_MAP_HOLD if one.ends is None else examined.on_folder(one.ends))
+        yield warning(str(one), END_OF_MAP_HOLD if one.ends is None else examined.up(one.ends))
     if not held:
         yield fine("no index and no map is held")
 
