@@ -5,8 +5,8 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +34,15 @@ DEMO_FIELDS = (
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 _CHOSEN = "thumblab.demo"
-"""In click's `meta`: the options and the data folder that `--demo` has chosen."""
+"""The key of the `ChosenLab` in click's `meta`, if `--demo` was given."""
+
+
+@dataclass(frozen=True)
+class ChosenLab:
+    """A demo's lab: its settings, and the options with which a command chooses it."""
+
+    settings: Settings
+    options: str
 
 
 def demo_and_catalogue(demo: str, verb: str) -> Callable[[Function], Function]:
@@ -70,15 +78,14 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
     chosen = demo_settings(catalogue)
     if (context := click.get_current_context(silent=True)) is not None:
         options = "--demo" if catalogue is None else f"--demo --catalogue {shlex.quote(str(catalogue))}"
-        context.meta[_CHOSEN] = (options, chosen.data_dir)
+        context.meta[_CHOSEN] = ChosenLab(chosen, options)
     return chosen
 
 
 def offer_demo(command: click.Command) -> None:
-    """Add `--demo` and `--catalogue` to a command that uses the settings of this process, and to its subcommands.
+    """Add `--demo` and `--catalogue` to a command that uses `chosen_settings`, and to its subcommands.
 
-    With `--demo`, the settings of this process and of its child processes are the settings of the demo's lab until the
-    command ends. An option that the command has already stays as it is.
+    An option that the command has already stays as it is.
     """
     if isinstance(command, click.Group):
         for inner in getattr(command, "commands", {}).values():
@@ -98,29 +105,19 @@ def offer_demo(command: click.Command) -> None:
             command.params.append(option)
 
     @functools.wraps(callback)
-    def with_settings(*arguments: Any, demo: bool, **options: Any) -> Any:
-        with _settings_of(demo, None if own_catalogue else options.pop("catalogue")):
-            return callback(*arguments, **options)
+    def of_chosen_lab(*arguments: Any, demo: bool, **options: Any) -> Any:
+        chosen = lab_settings(demo, None if own_catalogue else options.pop("catalogue"))
+        if demo:
+            require_lab(chosen.data_dir)
+        return callback(*arguments, **options)
 
-    command.callback = with_settings
+    command.callback = of_chosen_lab
 
 
-@contextmanager
-def _settings_of(demo: bool, catalogue: Path | None) -> Iterator[None]:
-    chosen = lab_settings(demo, catalogue)
-    if not demo:
-        yield
-        return
-    require_lab(chosen.data_dir)
-    before = dict(os.environ)
-    os.environ.update(chosen.as_environment(DEMO_FIELDS))
-    settings.cache_clear()
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.cache_clear()
+def chosen_settings() -> Settings:
+    """Return the settings of the lab that the options of the running command have chosen."""
+    context = click.get_current_context(silent=True)
+    return settings() if context is None or _CHOSEN not in context.meta else context.meta[_CHOSEN].settings
 
 
 def on_this_lab(text: str) -> str:
@@ -132,7 +129,7 @@ def on_this_lab(text: str) -> str:
     context = click.get_current_context(silent=True)
     if context is None or _CHOSEN not in context.meta:
         return text
-    options, folder = context.meta[_CHOSEN]
+    lab: ChosenLab = context.meta[_CHOSEN]
     root = context.find_root()
 
     def rewritten(match: re.Match[str]) -> str:
@@ -145,8 +142,8 @@ def on_this_lab(text: str) -> str:
                 break
             command = inner
         if any(parameter.name == "demo" for parameter in command.params):
-            return f"`thumblab {match[1]} {options}`"
-        return f"`THUMBLAB_DATA_DIR={folder} thumblab {match[1]}`"
+            return f"`thumblab {match[1]} {lab.options}`"
+        return f"`THUMBLAB_DATA_DIR={lab.settings.data_dir} thumblab {match[1]}`"
 
     return re.sub(r"`thumblab ([^`]+)`", rewritten, text)
 

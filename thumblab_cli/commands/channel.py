@@ -11,7 +11,7 @@ import click
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
 from thumblab_cli.studio_options import as_of_option, column_option
-from thumblab_cli.which_lab import here, on_this_lab
+from thumblab_cli.which_lab import chosen_settings, here, on_this_lab
 from thumblab_core.errors import LabError, NoServedModelError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -135,7 +135,7 @@ def list_command(as_json: bool) -> None:
     from thumblab_pipelines.channels.add import NOTHING_LEARNT, list_channels
     from thumblab_pipelines.lab import Lab
 
-    adapters = list_channels(Lab.existing())
+    adapters = list_channels(Lab.existing(chosen_settings()))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(adapter) for adapter in adapters]))
         return
@@ -168,7 +168,7 @@ def remove(channel: str, forget: bool, yes: bool) -> None:
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab
 
-    lab = Lab.existing()
+    lab = Lab.existing(chosen_settings())
     if forget:
         _forget(lab, channel, yes)
         return
@@ -197,7 +197,7 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
 
     if to_lab == (key is not None):
         raise LabError("give the name of one KEY, or give --lab")
-    changed = give_channel(Lab.existing(), channel, key, title)
+    changed = give_channel(Lab.existing(chosen_settings()), channel, key, title)
     whose = "the lab" if key is None else f"the key {key}"
     click.echo(f"{printable(changed.title)} ({changed.channel_id}) belongs to {whose}.")
 

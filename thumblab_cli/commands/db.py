@@ -5,7 +5,7 @@ import json
 
 import click
 
-from thumblab_cli.which_lab import here, on_this_lab
+from thumblab_cli.which_lab import chosen_settings, here, on_this_lab
 
 
 @click.group()
@@ -22,10 +22,9 @@ def start() -> None:
     """Start the lab's own server and keep it running until `thumblab db stop` stops it."""
     from thumblab_core.database.urls import database_url
     from thumblab_core.embedded_postgres import server
-    from thumblab_core.settings import settings
 
-    server.start(settings(), keep=True)
-    click.echo(database_url(settings()))
+    server.start(chosen_settings(), keep=True)
+    click.echo(database_url(chosen_settings()))
 
 
 @command.command()
@@ -35,9 +34,8 @@ def stop(force: bool) -> None:
     ends.
     """
     from thumblab_core.embedded_postgres import server
-    from thumblab_core.settings import settings
 
-    if server.stop(settings(), force):
+    if server.stop(chosen_settings(), force):
         click.echo("The database is stopped.")
     else:
         click.echo("The database is in use: it stops when the last process that uses it ends. To stop it now: --force")
@@ -54,9 +52,8 @@ def take_over() -> None:
     Use this command after the folder was moved, after the host was renamed, or if the last host no longer exists.
     """
     from thumblab_core.embedded_postgres import server
-    from thumblab_core.settings import settings
 
-    previous_host = server.take_over(settings())
+    previous_host = server.take_over(chosen_settings())
     if previous_host:
         click.echo(f"Taken over from {previous_host}.")
     else:
@@ -91,9 +88,8 @@ def status(as_json: bool) -> None:
     """Show whether the database runs, in which folder it is, and whether it keeps running when no process uses it."""
     from thumblab_core.database.urls import status as database_status
     from thumblab_core.embedded_postgres.server import other_host
-    from thumblab_core.settings import settings
 
-    state = database_status(settings())
+    state = database_status(chosen_settings())
     if as_json:
         folder = str(state.folder) if state.folder else None
         click.echo(json.dumps({**dataclasses.asdict(state), "folder": folder}))
@@ -103,7 +99,7 @@ def status(as_json: bool) -> None:
     click.echo(f"{server}: {'running' if state.running else stopped}")
     if state.trouble:
         click.echo(on_this_lab(state.trouble))
-    holder = other_host(settings()) if state.embedded else None
+    holder = other_host(chosen_settings()) if state.embedded else None
     if holder is not None:
         click.echo(f"in use by {holder}; a data folder belongs to one host at a time")
     elif state.embedded and state.running:
@@ -119,9 +115,8 @@ def migrate() -> None:
     from thumblab_core.data_folder import require_lab
     from thumblab_core.database import schema
     from thumblab_core.database.urls import database_url
-    from thumblab_core.settings import settings
 
-    if settings().database_url is None:
-        require_lab(settings().data_dir)
+    if chosen_settings().database_url is None:
+        require_lab(chosen_settings().data_dir)
     schema.migrate(database_url())
     click.echo("The database is at the current schema.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.which_lab import chosen_settings
+
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
 
@@ -66,7 +68,7 @@ def command(
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:
-        lab = Lab.existing()
+        lab = Lab.existing(chosen_settings())
         _print_recorded(console, as_json, lab, _named(lab, model or "champion"))
     elif model is None:
         _train_on(console, as_json, catalogue, encoder, seed)
@@ -138,7 +140,7 @@ def _evaluate_on(console: "Console", as_json: bool, catalogue: Path, name: str, 
     )
     from thumblab_pipelines.lab import Lab
 
-    home = Lab.existing()
+    home = Lab.existing(chosen_settings())
     model = _named(home, name)
     lab = _lab_of(catalogue, encoding_of(home, model))
     with progress_bars(console) as listener:
@@ -169,10 +171,9 @@ def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     The separate lab has its own database. The data folder of the separate lab lies below the data folder of the user's
     lab. All other settings are the settings of the user's lab, except for the settings in `changes`.
     """
-    from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
 
-    chosen = settings()
+    chosen = chosen_settings()
     folder = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
     own = dict.fromkeys(("database_url", "release_dir", "release_store", "image_store"))
     apart = {"data_dir": chosen.data_dir / "evaluations" / folder, **own}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.niche_type import NICHE
-from thumblab_cli.which_lab import on_this_lab
+from thumblab_cli.which_lab import chosen_settings, on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -88,7 +88,7 @@ def add(as_json: bool, **given: Any) -> None:
         ended_on=None if ended is None else ended.date(),
         winner=given["winner"],
     )
-    added = ExperimentWriter(Lab.open()).add(experiment)
+    added = ExperimentWriter(Lab.open(chosen_settings())).add(experiment)
     contradiction = added.experiment.contradiction
     if as_json:
         report = {"experiment_id": added.experiment_id, "state": added.state, "note": contradiction}
@@ -127,7 +127,7 @@ def import_command(file: Path, limit: int, as_json: bool) -> None:
 
     console = wide_console(stderr=as_json)
     with progress_bars(console) as listener:
-        report = import_experiments(Lab.open(), file, listener)
+        report = import_experiments(Lab.open(chosen_settings()), file, listener)
     if as_json:
         click.echo(json.dumps(asdict(report) | {"stored": report.stored}, indent=2))
     else:
@@ -177,7 +177,7 @@ def report(channel: str | None, as_json: bool) -> None:
     from thumblab_pipelines.lab import Lab
 
     stored, _ = _stored(channel)
-    scores = served_scores(Lab.existing(), stored) if stored else None
+    scores = served_scores(Lab.existing(chosen_settings()), stored) if stored else None
     reports = report_channels(stored, scores)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in reports], indent=2))
@@ -205,7 +205,7 @@ def remove(experiment_id: int) -> None:
     from thumblab_core.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 
-    with Lab.existing().engine.begin() as connection:
+    with Lab.existing(chosen_settings()).engine.begin() as connection:
         removed = remove_experiment(connection, experiment_id)
     if not removed:
         raise LabError(f"there is no experiment {experiment_id}; `thumblab experiment list` shows the ids")
@@ -247,7 +247,7 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     if (title is None) != (niche is None):
         raise LabError("the model needs a title and a niche; give both --title and --niche, or neither")
     images = tuple(dict.fromkeys(images))
-    lab = None if channel is None and title is None else Lab.existing()
+    lab = None if channel is None and title is None else Lab.existing(chosen_settings())
     channel_id = None if channel is None or lab is None else find_channel_id(lab, channel)
     usual = None
     if channel_id is not None and lab is not None:
@@ -316,7 +316,7 @@ def _stored(channel: str | None, limit: int | None = None) -> "tuple[list[Stored
     from thumblab_pipelines.experiments.add import find_channel_id
     from thumblab_pipelines.lab import Lab
 
-    lab = Lab.existing()
+    lab = Lab.existing(chosen_settings())
     channel_id = None if channel is None else find_channel_id(lab, channel)
     with lab.engine.connect() as connection:
         return read_experiments(connection, channel_id, limit=limit), count_experiments(connection, channel_id)

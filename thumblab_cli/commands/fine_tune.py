@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.config_options import options_of
+from thumblab_cli.which_lab import chosen_settings
 from thumblab_pipelines.finetune.fine_tune import FineTuneConfig
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def command(as_json: bool, **chosen: Any) -> None:
     from thumblab_pipelines.finetune.fine_tune import fine_tune
     from thumblab_pipelines.lab import Lab
 
-    lab, config, console = Lab.existing(), FineTuneConfig(**chosen), wide_console(stderr=as_json)
+    lab, config, console = Lab.existing(chosen_settings()), FineTuneConfig(**chosen), wide_console(stderr=as_json)
     with progress_bars(console) as listener:
         release = fine_tune(lab, newest_pairs(lab), config, listener)
     summary = _summary(release)

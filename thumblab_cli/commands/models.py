@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import here
+from thumblab_cli.which_lab import chosen_settings, here
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
     """
     from thumblab_core import model_files
 
-    chosen = model_files.wanted() if name is None else [model_files.named(name)]
+    own = chosen_settings()
+    chosen = model_files.wanted(own) if name is None else [model_files.named(name)]
     if source is not None and len(chosen) > 1:
         raise LabError(
             f"--from gives a single file; also give the NAME of its model, one of {', '.join(model_files.REGISTRY)}"
         )
-    changed = [model_files.pull(model, source) for model in chosen]
+    changed = [model_files.pull(model, source, own) for model in chosen]
     rows = [_state(model) | {"changed": new} for model, new in zip(chosen, changed, strict=True)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -63,11 +64,11 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show which model files are present, and which model files the lab uses."""
     from thumblab_core import model_files
-    from thumblab_core.settings import settings
 
+    own = chosen_settings()
     rows = [_state(model) for model in model_files.REGISTRY.values()]
-    used, problem = _used(model_files.face_model)
-    embedder, embedder_problem = _used(model_files.face_embedder)
+    used, problem = _used(lambda: model_files.face_model(own))
+    embedder, embedder_problem = _used(lambda: model_files.face_embedder(own))
     if as_json:
         state = {"files": rows, "face_model": used, "problem": problem}
         state |= {"face_embedder": embedder, "face_embedder_problem": embedder_problem}
@@ -81,7 +82,7 @@ def status(as_json: bool) -> None:
         if used is not None
         else f"Faces are not detected: {problem or 'run `' + here('models pull') + '`, or set THUMBLAB_FACE_MODEL'}"
     )
-    if settings().people == "off":
+    if own.people == "off":
         click.echo("People are not recognised by their faces: THUMBLAB_PEOPLE is off")
         return
     click.echo(
@@ -117,6 +118,6 @@ def _state(model: "ModelFile") -> dict[str, str | int]:
         "url": model.url,
         "size": model.size,
         "sha256": model.sha256,
-        "path": str(model_files.path_of(model)),
-        "state": model_files.presence(model).value,
+        "path": str(model_files.path_of(model, chosen_settings())),
+        "state": model_files.presence(model, chosen_settings()).value,
     }

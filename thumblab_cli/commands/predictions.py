@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
+from thumblab_cli.which_lab import chosen_settings
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -40,7 +42,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
         read_predictions,
     )
 
-    lab = Lab.existing()
+    lab = Lab.existing(chosen_settings())
     channel_id = None if channel is None else channel_of_predictions(lab, channel)
     with lab.engine.connect() as connection:
         total = count_predictions(connection, channel_id)
@@ -79,7 +81,7 @@ def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.predictions.store import channel_of_predictions, purge_predictions
 
-    lab = Lab.existing()
+    lab = Lab.existing(chosen_settings())
     channel_id = None if channel is None else channel_of_predictions(lab, channel)
     if not yes:
         which = "all kept predictions" if channel is None and before is None else "these kept predictions"

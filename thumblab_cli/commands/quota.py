@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import click
 
+from thumblab_cli.which_lab import chosen_settings
+
 
 @click.command(name="quota")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -20,11 +22,10 @@ def command(as_json: bool) -> None:
 
     from thumblab_cli.printing.collection import quota_table
     from thumblab_cli.printing.tables import wide_console
-    from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.youtube.quota import Ledger, next_reset, pacific_day
 
-    lab = Lab.existing(settings())
+    lab = Lab.existing(chosen_settings())
     now = datetime.now(UTC)
     balances = Ledger.of(lab.engine, lab.settings).balances(now)
     if as_json:

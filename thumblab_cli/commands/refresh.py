@@ -7,7 +7,7 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
-from thumblab_cli.which_lab import on_this_lab
+from thumblab_cli.which_lab import chosen_settings, on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -34,7 +34,7 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.refresh import niches_with_videos
 
-    lab = Lab.existing()
+    lab = Lab.existing(chosen_settings())
     wanted = list(niches) or niches_with_videos(lab)
     if not wanted:
         raise LabError("the lab has no videos yet; `thumblab import FOLDER --serve` imports a catalogue and serves it")

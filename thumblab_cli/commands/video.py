@@ -8,6 +8,7 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.video_ids import VIDEO_IDS_SETTINGS, VideoIdsCommand
+from thumblab_cli.which_lab import chosen_settings
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -39,11 +40,10 @@ def forget(given: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """
     from thumblab_cli.printing.forgotten import print_forgotten
     from thumblab_core.given_text import video_id_of
-    from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.retention.forget_videos import forget_videos
 
-    lab = Lab.existing(settings())
+    lab = Lab.existing(chosen_settings())
     video_ids = list(dict.fromkeys(video_id_of(text) for text in given))
     _require_known(lab, video_ids)
     if not yes:

@@ -12,7 +12,7 @@ import click
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
 from thumblab_cli.video_ids import VIDEO_IDS_SETTINGS, VideoIdsCommand
-from thumblab_cli.which_lab import here, on_this_lab
+from thumblab_cli.which_lab import chosen_settings, here, on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -259,10 +259,9 @@ def search(
 
 
 def _lab() -> "Lab":
-    from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab
 
-    return Lab.existing(settings())
+    return Lab.existing(chosen_settings())
 
 
 def _day(moment: datetime | None) -> date | None:

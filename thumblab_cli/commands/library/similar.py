@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.niche_type import NICHE_OF_SERVICE
+from thumblab_cli.which_lab import chosen_settings
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -59,11 +60,10 @@ def command(image: Path | None, local: bool, as_json: bool, **fields: Any) -> No
     The running service answers. If no service runs, this process answers. The search uses the same libraries as
     `thumblab score`.
     """
-    from thumblab_core.settings import settings
 
     if sum(value is not None for value in (image, fields["video_id"], fields["text"])) != 1:
         raise click.UsageError("Give exactly one of --image, --video and --text.")
-    answer = _answer(settings(), _body(image, fields), local)
+    answer = _answer(chosen_settings(), _body(image, fields), local)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.commands.people.given_cluster import cluster_id_of
-from thumblab_cli.which_lab import here
+from thumblab_cli.which_lab import chosen_settings, here
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from sqlalchemy import Connection
@@ -131,7 +131,7 @@ def undo_(as_json: bool) -> None:
     from thumblab_core.people.undoing import undo
     from thumblab_pipelines.lab import Lab
 
-    with Lab.existing().engine.begin() as connection:
+    with Lab.existing(chosen_settings()).engine.begin() as connection:
         change = undo(connection)
     if change.conflict is not None:
         raise FaceConflictError(change.conflict)
@@ -147,7 +147,7 @@ def _change(change: Callable[["Connection"], "ClusterRow"], as_json: bool) -> No
     from thumblab_core.people.reading import read_cluster
     from thumblab_pipelines.lab import Lab
 
-    with Lab.existing().engine.begin() as connection:
+    with Lab.existing(chosen_settings()).engine.begin() as connection:
         before = max((each.change_id for each in list_changes(connection, 1)), default=0)
         cluster = read_cluster(connection, change(connection).id)
         merges = [each for each in list_changes(connection, 1, MERGE) if each.change_id > before]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.which_lab import chosen_settings
+
 if TYPE_CHECKING:  # Only type checkers import this module here, so that `thumblab --help` stays fast.
     from thumblab_pipelines.lab import Lab
 
@@ -33,7 +35,7 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
 
     if (given is None) != (kind == "outside"):
         raise click.UsageError(f"`forget {kind}` takes {'no ID' if kind == 'outside' else 'an ID'}")
-    lab, identifier = Lab.existing(), given
+    lab, identifier = Lab.existing(chosen_settings()), given
     if kind == "person" and given is not None:
         with lab.engine.connect() as connection:
             identifier = cluster_id_of(connection, given)

@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 import click
 
+from thumblab_cli.which_lab import chosen_settings
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _limit = click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show so many.")
 _offset = click.option(
@@ -26,7 +28,7 @@ def stats_(as_json: bool) -> None:
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.people.report import people_report
 
-    report = people_report(Lab.existing()).as_json()
+    report = people_report(Lab.existing(chosen_settings())).as_json()
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -60,7 +62,7 @@ def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool
     from thumblab_pipelines.lab import Lab
 
     console = wide_console()
-    with Lab.existing().engine.connect() as connection:
+    with Lab.existing(chosen_settings()).engine.connect() as connection:
         if cluster is None:
             clusters = list_clusters(connection, limit, offset, kind)
             if as_json:
@@ -92,7 +94,7 @@ def changes_(limit: int, as_json: bool) -> None:
     from thumblab_core.people.log import list_changes
     from thumblab_pipelines.lab import Lab
 
-    with Lab.existing().engine.connect() as connection:
+    with Lab.existing(chosen_settings()).engine.connect() as connection:
         changes = list_changes(connection, limit)
     if as_json:
         click.echo(json.dumps([asdict(change) for change in changes], default=str))

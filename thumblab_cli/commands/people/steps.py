@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.niche_type import NICHE
+from thumblab_cli.which_lab import chosen_settings
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
@@ -165,7 +166,7 @@ def _lab() -> "Lab":
     from thumblab_core.recognition.networks import require_people
     from thumblab_pipelines.lab import Lab
 
-    lab = Lab.open()
+    lab = Lab.open(chosen_settings())
     require_people(lab.settings)
     return lab
 
