@@ -129,7 +129,7 @@ def test_a_channel_without_any_thumbnail_is_listed_and_can_be_forgotten(
     channel_id = done.stderr.split("thumblab channel remove ")[1].split()[0]
     [listed] = [line for line in shell("list").stdout.splitlines() if line.startswith(channel_id)]
     assert f"Without a network: {count} videos to 2026-" in listed
-    assert "nothing was learnt from its videos yet" in listed
+    assert "no adapter has learnt from its videos" in listed
     refused = shell("remove", "Without a network")
     assert (refused.exit_code, f"thumblab channel remove {channel_id} --forget" in refused.stderr) == (1, True)
     forgotten = shell("remove", channel_id, "--forget", "--yes")

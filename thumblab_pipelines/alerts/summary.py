@@ -1,6 +1,7 @@
 """Collect the daily summary: runs by niche, quota, models, releases, checks, disk space and alerts."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -85,10 +86,6 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
         release, age = _served(store, INDEX, niche, now)
         found = None if new is None or demo else new.get(niche, 0)
         niches.append(NicheDay(niche, outcomes.count(True), outcomes.count(False), found, release, age))
-    held = [
-        f"{one}; {END_OF_MAP_HOLD if one.ends is None else f'`thumblab {one.ends}`'} ends the hold"
-        for one in held_releases(store, NicheFile(chosen.data_dir).names)
-    ]
     model, model_age = _served(store, MODEL, ALL, now)
     trained = [run.error is None for run in ended if run.job == _TRAIN]
     promotions = [
@@ -112,7 +109,7 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
         ),
         free_bytes=shutil.disk_usage(chosen.data_dir).free,
         database_bytes=known.database_bytes,
-        held=held,
+        held=_held(store, NicheFile(chosen.data_dir).names),
         alerts=[f"{alert.what}: {alert.error}" for alert in known.alerts.values()],
         undelivered=waiting,
         database_problem=problem,
@@ -143,6 +140,15 @@ def _of_database(
         if failure is None:
             raise
         return None, [], str(failure)
+
+
+def _held(store: ReleaseStore, niches: Iterable[str]) -> list[str]:
+    """Return a sentence for each held index or map. If the holds cannot be read, return a sentence that says so."""
+    try:
+        held = held_releases(store, niches)
+    except (LabError, OSError, ValueError) as error:
+        return [f"the holds cannot be read: {error}"]
+    return [f"{one}; {END_OF_MAP_HOLD if one.ends is None else f'`thumblab {one.ends}`'} ends the hold" for one in held]
 
 
 def _served(store: ReleaseStore, kind: str, scope: str, now: datetime) -> tuple[str | None, float | None]:

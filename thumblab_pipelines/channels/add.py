@@ -25,7 +25,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
 
-NOTHING_LEARNT = "nothing was learnt from its videos yet"
+NOTHING_LEARNT = "no adapter has learnt from its videos"
 """The `fault` of a channel that was imported from exports and has no adapter."""
 
 _NAMED = 5

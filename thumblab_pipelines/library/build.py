@@ -168,10 +168,14 @@ def prune_indices(lab: Lab, niche: str) -> list[str]:
     Every build from the database and every change of the served index makes a release. The newest `releases_kept`
     releases are kept, and so are the newest `releases_kept` builds. So even after many changes, the build that waits to
     be served and a build for a rollback still exist. The release that was served before a rollback is kept too.
+
+    A rollback may publish a build again without removed videos. All copies of a build count as one build, and of them
+    only the newest is kept.
     """
-    builds = [release.release_id for release in _builds(lab, niche)]
+    builds = {release.place_in_history: release.release_id for release in _builds(lab, niche)}
+    newest = [builds[place] for place in sorted(builds)[-lab.settings.releases_kept :]]
     held = lab.releases.serving.held(INDEX, niche)
-    spare = {*builds[-lab.settings.releases_kept :], *([held.displaced] if held and held.displaced else [])}
+    spare = {*newest, *([held.displaced] if held and held.displaced else [])}
     return lab.releases.prune(INDEX, niche, lab.settings.releases_kept, spare)
 
 

@@ -82,8 +82,8 @@ def _nothing_learnt(lab: Lab, imported: ImportedExports) -> str:
     return (
         f"the videos are imported, but nothing can be learnt without a thumbnail: {imported.no_pictures}. The lab has "
         f"stored {imported.videos} videos and {rates} click-through rates, and got no picture from {host}. To try again, "
-        "add the same exports; the lab then asks only for what is missing. To delete all of it, run `thumblab channel "
-        f"remove {channel_id} --forget`"
+        "add the same exports; the lab then asks only for what is missing. To delete the videos of the channel with "
+        f"their rates, run `thumblab channel remove {channel_id} --forget`"
     )
 
 

@@ -86,6 +86,19 @@ def test_a_second_rollback_goes_further_back_although_the_first_published_a_new_
     assert roll_back(lab, NICHE) == before, "the newest that was served before, although two are numbered later"
 
 
+def test_repeated_rollbacks_do_not_use_up_the_older_builds(lab: Lab) -> None:
+    first = served(lab)
+    add_views(lab)
+    rebuild(lab)
+    take_out(lab, NICHE, ids(lab)[:1])
+    for _ in range(lab.settings.releases_kept + 1):
+        roll_back(lab, NICHE)
+        resume(lab, NICHE)
+        build.prune_indices(lab, NICHE)
+    roll_back(lab, NICHE)
+    assert roll_back(lab, NICHE).info["as_of"] == first.info["as_of"]
+
+
 def test_resuming_undoes_the_rollback_with_all_changes_made_before(lab: Lab) -> None:
     video, other = ids(lab)[:2]
     take_out(lab, NICHE, [video])

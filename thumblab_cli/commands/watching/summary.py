@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, on_this_lab
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
@@ -33,4 +33,4 @@ def command(as_json: bool, chosen: "Settings") -> None:
         click.echo(TypeAdapter(Summary).dump_json(summary, indent=2).decode())
         return
     for line in summary_lines(summary):
-        click.echo(printable(line))
+        click.echo(printable(on_this_lab(line)))
