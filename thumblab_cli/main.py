@@ -70,9 +70,6 @@ COMMANDS = {
 of one line.
 """
 
-_WITHOUT_DEMO = {"demo", "import", "import-studio", "import-reach", "crawl"}
-"""The subcommands without the option `--demo`. The videos of the demo's lab come only from its emulator."""
-
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup", "move"}
 """The subcommands that continue where they were stopped when they are run again."""
 
@@ -92,10 +89,9 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"thumblab_cli.commands.{COMMANDS[name][0]}").command
-        if name not in _WITHOUT_DEMO:
-            from thumblab_cli.which_lab import offer_demo
+        from thumblab_cli.which_lab import offer_demo
 
-            offer_demo(command)
+        offer_demo(command, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,6 +1,7 @@
 """The type of arguments and options that name a niche of the lab."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +19,7 @@ else:  # In older versions of click, the class is not generic.
 class NicheType(_ParamType):
     """The name of one of the lab's niches, or one of the words in `also`.
 
-    If a command has the option `--demo`, the niches of the demo's labs are allowed too. The reason is that click may
-    read the niche before it reads `--demo`. The command itself then refuses a niche that the chosen lab does not have.
+    With `--demo`, the niches are those of the demo's lab.
 
     If `of_service` is true and the settings name a service elsewhere, every well-formed niche name is allowed. The
     service then refuses a niche that it does not have.
@@ -31,10 +31,10 @@ class NicheType(_ParamType):
         self._also, self._of_service = also, of_service
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        chosen, with_demo = settings(), ctx is not None and any(each.name == "demo" for each in ctx.command.params)
+        chosen = _chosen(ctx)
         if self._of_service and chosen.serving_url is not None and is_niche_name(str(value)):
             return str(value)
-        names = _names(chosen, with_demo)
+        names: Sequence[str] = NicheFile(chosen.data_dir).names
         if value not in (*names, *self._also) and chosen.database_url is not None:
             names = _names_in_database(chosen)
         if value in (*names, *self._also):
@@ -42,7 +42,7 @@ class NicheType(_ParamType):
         self.fail(f"{str(value)[:80]!r} is not one of {', '.join(map(repr, (*names, *self._also)))}.", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        names = (*_names(settings(), with_demo=False), *self._also)
+        names = (*NicheFile(settings().data_dir).names, *self._also)
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -56,9 +56,17 @@ def known_niches(chosen: Settings) -> tuple[str, ...] | None:
     return None if chosen.serving_url is not None else NicheFile(chosen.data_dir).names
 
 
-def _names(chosen: Settings, with_demo: bool) -> Sequence[str]:
-    folders = [chosen.data_dir, *(sorted(chosen.data_dir.glob("demo*")) if with_demo else ())]
-    return tuple(dict.fromkeys(name for folder in folders for name in NicheFile(folder).names))
+def _chosen(ctx: click.Context | None) -> Settings:
+    """Return the settings of the lab that the options of the command choose. These options are read first."""
+    if ctx is None or ctx.params.get("demo") is not True:
+        return settings()
+    from thumblab_cli.which_lab import demo_settings
+
+    # Some commands have an own option `--catalogue`, which chooses no lab. Click puts a value of its own in place of an
+    # option that was not given.
+    chooses = any(option.name == "catalogue" and option.is_eager for option in ctx.command.params)
+    catalogue = ctx.params.get("catalogue")
+    return demo_settings(catalogue if chooses and isinstance(catalogue, Path) else None)
 
 
 def _names_in_database(chosen: Settings) -> Sequence[str]:

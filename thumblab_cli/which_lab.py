@@ -33,6 +33,22 @@ DEMO_FIELDS = (
 )
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
+_WITHOUT_DEMO = {
+    "demo",
+    "import",
+    "import-studio",
+    "import-reach",
+    "crawl",
+    "refresh",
+    "evaluate",
+    "fine-tune",
+    "experiment add",
+    "experiment import",
+}
+"""The commands without the option `--demo`. They may ask YouTube, or log to the MLflow of the user's own lab. The videos
+of the demo's lab come only from its emulator.
+"""
+
 _CHOSEN = "thumblab.demo"
 """The key of the `ChosenLab` in click's `meta`, if `--demo` was given."""
 
@@ -53,9 +69,12 @@ def demo_and_catalogue(demo: str, verb: str) -> Callable[[Function], Function]:
     catalogue = click.option(
         "--catalogue",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
+        is_eager=True,
         help=f"With --demo: {verb} the lab that `thumblab demo --catalogue` made from this folder.",
     )
-    return lambda function: click.option("--demo", is_flag=True, help=demo)(catalogue(function))
+    # An eager option is read before all other options and arguments. So the type of an argument can ask which lab is
+    # chosen.
+    return lambda function: click.option("--demo", is_flag=True, is_eager=True, help=demo)(catalogue(function))
 
 
 def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,14 +101,16 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
     return chosen
 
 
-def offer_demo(command: click.Command) -> None:
+def offer_demo(command: click.Command, path: str) -> None:
     """Add `--demo` and `--catalogue` to a command that uses `chosen_settings`, and to its subcommands.
 
-    An option that the command has already stays as it is.
+    `path` has the names of the command, such as `index status`. An option that the command has already stays as it is.
     """
+    if path in _WITHOUT_DEMO:
+        return
     if isinstance(command, click.Group):
-        for inner in getattr(command, "commands", {}).values():
-            offer_demo(inner)
+        for name, inner in getattr(command, "commands", {}).items():
+            offer_demo(inner, f"{path} {name}")
         return
     callback, names = command.callback, {parameter.name for parameter in command.params}
     if callback is None or "demo" in names:
@@ -143,7 +164,7 @@ def on_this_lab(text: str) -> str:
             command = inner
         if any(parameter.name == "demo" for parameter in command.params):
             return f"`thumblab {match[1]} {lab.options}`"
-        return f"`THUMBLAB_DATA_DIR={lab.settings.data_dir} thumblab {match[1]}`"
+        return f"`THUMBLAB_DATA_DIR={shlex.quote(str(lab.settings.data_dir))} thumblab {match[1]}`"
 
     return re.sub(r"`thumblab ([^`]+)`", rewritten, text)
 
@@ -160,7 +181,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
     The demo has one lab for the synthetic catalogue, and another lab for each catalogue that a user names. Each of
     these labs has its own data folder and embedded database, so the demo never changes the user's own lab.
 
-    If the data folder of this process is the lab of a demo already, the demo's labs are this folder and its neighbours.
+    If the data folder of this process is the lab of a demo already, the demo's lab is this folder, and the labs of
+    catalogues are its neighbours.
     """
     from thumblab_core.model_files import face_model
 
@@ -179,5 +201,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "title_prior": None,
     }
     here = own.data_dir.resolve()
-    home = here.parent if here.name.partition("-")[0] == "demo" and is_demo(here) else here
-    return own.in_folder(home / name).with_values(changes)
+    if here.name.partition("-")[0] != "demo" or not is_demo(here):
+        folder = here / name
+    else:
+        folder = here if catalogue is None else here.parent / name
+    return own.in_folder(folder).with_values(changes)

@@ -213,12 +213,15 @@ class Supervisor:
         """
         self._logs[name].wait(_LOG_SECONDS)
         log, status = log_path(self._data_dir, name), self._children[name].returncode
+        end = f"ended with status {status}"
+        if -status in list(signal.Signals):
+            end = f"was killed by signal {-status} ({signal.Signals(-status).name})"
         if -status in _FROM_OUTSIDE:
-            return f"{name} was killed by signal {-status} ({signal.Signals(-status).name}) (the whole log: {log})"
+            return f"{name} {end} (the whole log: {log})"
         last_lines = ""
         with suppress(LabError, OSError):
             last_lines = " / ".join(end_of_log(log, 3))
-        return f"{name} ended with status {status}: {last_lines} (the whole log: {log})"
+        return f"{name} {end}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
         """Tell the reaper about the process group `group`. If this process dies, the reaper ends the group.

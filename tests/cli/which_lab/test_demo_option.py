@@ -14,7 +14,10 @@ from thumblab_cli.which_lab import demo_settings, here, lab_settings, on_this_la
 from thumblab_core.data_folder import EMULATOR_PORT
 from thumblab_core.settings import settings
 
-WITHOUT = {"demo", "import", "import-studio", "import-reach", "crawl"}
+WITHOUT = {
+    *("demo", "import", "import-studio", "import-reach", "crawl", "refresh"),
+    *("evaluate", "fine-tune", "experiment add", "experiment import"),
+}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def leaves(command: click.Command, context: click.Context, path: str = "") -> li
 def test_every_command_that_works_on_a_lab_has_the_option_demo() -> None:
     for path, command in leaves(cli, click.Context(cli)):
         names = [parameter.name for parameter in command.params]
-        assert names.count("demo") == (path.split()[0] not in WITHOUT), path
+        assert names.count("demo") == (not {path, path.split()[0]} & WITHOUT), path
         assert len(names) == len(set(names)), path
 
 
@@ -59,6 +62,14 @@ def test_a_command_with_demo_uses_the_demos_lab_and_the_next_one_the_own_lab(hom
     assert folder_of_models("--demo") == home / "demo" / "models"
     assert dict(os.environ) == before
     assert folder_of_models() == home / "models"
+
+
+def test_a_demo_folder_adds_no_niche_to_commands_on_the_own_lab(home: Path) -> None:
+    (home / "niches.json").write_text('{"niches": ["cooking"]}')
+    assert "cooking" in (refused := run("index", "status", "gaming")).stderr
+    assert refused.exit_code == 2
+    assert "is not one of" not in run("index", "status", "gaming", "--demo").stderr
+    assert "'cooking' is not one of" in run("index", "status", "--demo", "cooking").stderr
 
 
 def test_demo_makes_no_lab_if_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

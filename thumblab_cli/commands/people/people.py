@@ -39,7 +39,7 @@ class _People(click.Group):
         module, help_text = _SUBCOMMANDS[name]
         command: click.Command = getattr(importlib.import_module(f"thumblab_cli.commands.people.{module}"), f"{name}_")
         command.short_help = help_text
-        offer_demo(command)
+        offer_demo(command, f"people {name}")
         return command
 
 
