@@ -18,3 +18,7 @@ class NoServedModelError(LabError):
     def __init__(self, message: str, data_dir: Path) -> None:
         super().__init__(message)
         self.data_dir = data_dir
+
+
+class UnknownChannelError(LabError):
+    """The lab knows no channel of this name."""

@@ -12,7 +12,7 @@ from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.niche_type import NICHE
 from thumblab_cli.studio_options import as_of_option, column_option
 from thumblab_cli.which_lab import chosen_settings, here, on_this_lab
-from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.errors import LabError, NoServedModelError, UnknownChannelError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Iterator, Sequence
@@ -154,13 +154,14 @@ def list_command(as_json: bool) -> None:
 
 @command.command()
 @click.argument("channel")
-@click.option("--forget", is_flag=True, help="Delete the channel's videos, pictures and private figures too.")
+@click.option("--forget", is_flag=True, help="Delete the channel's videos, pictures, and private figures too.")
 @click.option("--yes", is_flag=True, help="With --forget: do not ask for confirmation.")
 def remove(channel: str, forget: bool, yes: bool) -> None:
     """Delete the adapter that `thumblab channel add` made for CHANNEL, and stop using it.
 
     The channel's videos stay in the lab, unless --forget is given. --forget deletes them as `thumblab video forget`
-    does, and cannot be undone. The channel need not have an adapter then.
+    does. This cannot be undone. The channel need not have an adapter then. If the
+    command was killed or failed, repeat it.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link. The training of a model may also make an
     adapter for a channel. An adapter from the training is part of the model and stays in use.
@@ -205,9 +206,18 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
 def _forget(lab: "Lab", name: str, yes: bool) -> None:
     from thumblab_cli.printing.forgotten import print_forgotten
     from thumblab_pipelines.channels.add import channel_to_forget
-    from thumblab_pipelines.retention.forget_videos import channel_videos, forget_channel
+    from thumblab_pipelines.retention.forget_videos import channel_videos, clean_remains, forget_channel
 
-    channel_id = channel_to_forget(lab, name)
+    try:
+        channel_id = channel_to_forget(lab, name)
+    except UnknownChannelError:
+        # An earlier call may have deleted the channel and then failed. So its clean-ups are run again.
+        with dagster_told(lab, "channel remove --forget"):
+            remains = clean_remains(lab)
+        if not (remains.releases or remains.images or remains.adapters):
+            raise
+        print_forgotten(remains)
+        return
     if not yes:
         with lab.engine.connect() as connection:
             count = len(channel_videos(connection, channel_id))

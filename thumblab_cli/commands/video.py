@@ -29,7 +29,8 @@ def forget(given: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
     ID_OR_LINK is the id of a video, or its link on YouTube. The facts, the pictures, the faces and the private figures
     of the videos are deleted, and the videos leave every release except trained models. If the lab does not have one of
-    the videos, nothing is deleted.
+    the videos, none is deleted. If the command was killed or failed, repeat it: it then removes deleted videos from the
+    pictures and releases.
 
     The lab may collect a video again while the video is public on YouTube. Experiments, earlier backups and trained
     models keep what they have, see docs/retention.md.
@@ -41,30 +42,34 @@ def forget(given: tuple[str, ...], yes: bool, as_json: bool) -> None:
     from thumblab_cli.printing.forgotten import print_forgotten
     from thumblab_core.given_text import video_id_of
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.retention.forget_videos import forget_videos
+    from thumblab_pipelines.retention.forget_videos import clean_remains, forget_videos
 
     lab = Lab.existing(chosen_settings())
     video_ids = list(dict.fromkeys(video_id_of(text) for text in given))
-    _require_known(lab, video_ids)
-    if not yes:
+    unknown = _unknown_videos(lab, video_ids)
+    refusal = LabError(
+        f"the lab has no video {', '.join(unknown)}, so nothing was deleted; check the id, or leave it out"
+    )
+    if unknown and len(unknown) < len(video_ids):
+        raise refusal
+    if not unknown and not yes:
         named = video_ids[0] if len(video_ids) == 1 else f"{len(video_ids)} videos"
         click.confirm(f"Delete {named} from the lab permanently?", abort=True, err=True)
     with dagster_told(lab, "video forget"):
-        forgotten = forget_videos(lab, video_ids)
+        # An earlier call may have deleted the rows of all videos and then failed. So its clean-ups are run again.
+        forgotten = clean_remains(lab) if unknown else forget_videos(lab, video_ids)
+    if unknown and not (forgotten.releases or forgotten.images or forgotten.adapters):
+        raise refusal
     if as_json:
         click.echo(json.dumps({"video_ids": video_ids, **dataclasses.asdict(forgotten)}))
     else:
         print_forgotten(forgotten)
 
 
-def _require_known(lab: "Lab", video_ids: list[str]) -> None:
-    """Raise `LabError` if the lab does not have one of the videos."""
+def _unknown_videos(lab: "Lab", video_ids: list[str]) -> list[str]:
+    """Return those of the videos that the lab does not have."""
     from thumblab_pipelines.retention.forget_videos import known_videos
 
     with lab.engine.connect() as connection:
         known = known_videos(connection, video_ids)
-    unknown = [video_id for video_id in video_ids if video_id not in known]
-    if unknown:
-        raise LabError(
-            f"the lab has no video {', '.join(unknown)}, so nothing was deleted; check the id, or leave it out"
-        )
+    return [video_id for video_id in video_ids if video_id not in known]

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from thumblab_core.database.channels import Channel, find_channel, near_title
 from thumblab_core.database.tables import channels, videos
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, UnknownChannelError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.keys.named_keys import NamedKeys, name_of_key
 from thumblab_core.near_names import suggestion
@@ -161,7 +161,7 @@ def remove_channel(lab: Lab, name: str) -> str:
 def channel_to_forget(lab: Lab, name: str) -> str:
     """Return the id of the channel with this id, title, @handle or link, if the lab has videos or an adapter of it.
 
-    Raises `LabError` if no channel has this name, or if several have it. YouTube is not asked.
+    Raises `UnknownChannelError` if no channel has this name, and `LabError` if several have it. YouTube is not asked.
     """
     name = channel_name(name)
     with lab.engine.connect() as connection:
@@ -169,7 +169,7 @@ def channel_to_forget(lab: Lab, name: str) -> str:
         near = near_title(connection, name)
     channel_id = ChannelAdapters(lab.releases).find(name) if channel is None else channel.channel_id
     if channel_id is None:
-        raise LabError(f"the lab knows no channel called {name!r}{near}; {CHANNEL_HELP}")
+        raise UnknownChannelError(f"the lab knows no channel called {name!r}{near}; {CHANNEL_HELP}")
     return channel_id
 
 

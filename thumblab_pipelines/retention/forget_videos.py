@@ -1,22 +1,31 @@
 """Delete single videos, or all videos of a channel, because a person asked for it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ARRAY, BindParameter, Connection, Text, any_, delete, exists, func, literal, select
+from sqlalchemy import ARRAY, BindParameter, Connection, Text, any_, delete, func, literal, select
 
 from thumblab_core.database.pictures import named_pictures
-from thumblab_core.database.tables import channels, experiments, thumbnail_versions, thumbnails, video_reach, videos
+from thumblab_core.database.tables import (
+    channels,
+    crawl_channels,
+    experiments,
+    thumbnail_versions,
+    thumbnails,
+    video_reach,
+    videos,
+)
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
-from thumblab_core.releases.release import ALL
+from thumblab_core.releases.release import ALL, INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library_map.trim import clean_maps
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.retention.attempts import Attempts
-from thumblab_pipelines.retention.purge import clean_faces, clean_indices, clean_pairs
-from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
+from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_indices, clean_pairs
+from thumblab_pipelines.retention.purge_adapters import clean_adapters
 from thumblab_pipelines.videos.deletion import delete_videos
 
 _BATCH = 500
@@ -47,50 +56,45 @@ def known_videos(connection: Connection, video_ids: Iterable[str]) -> set[str]:
 
 
 def forget_videos(lab: Lab, video_ids: Sequence[str], progress: Progress = silent) -> ForgottenVideos:
-    """Delete videos with all rows about them, their private figures (`video_reach`), faces and pictures. Remove them from
-    the indices, maps, pairs releases and channel adapters.
+    """Delete videos with all rows about them, their private figures (`video_reach`), faces and pictures. Remove them
+    from the indices, maps, pairs releases and channel adapters.
 
-    Pictures that another video, an experiment or a person uses stay. Experiments stay too. If one clean-up fails, all
-    other clean-ups still run, and the first error is raised at the end. The next runs of `retention` and
-    `lab_retention` complete a call that failed or was killed.
+    Pictures that another video, an experiment or a person uses stay. Experiments stay too. All rows are deleted in one
+    transaction, before the clean-ups of releases and pictures. If one clean-up fails, all other clean-ups still run,
+    and the first error is raised at the end. `clean_remains`, or the next runs of `retention` and `lab_retention`,
+    complete a call that failed or was killed.
     """
-    niches, pictures = _facts(lab, video_ids)
-    deleted = figures = 0
-    for batch in batches(list(video_ids), _BATCH, "deleting videos", progress):
-        with lab.engine.begin() as connection:
-            deleted += delete_videos(connection, batch)
-            of_batch = delete(video_reach).where(video_reach.c.video_id == any_(_array(batch)))
-            figures += connection.execute(of_batch).rowcount
-    attempts = Attempts()
-    releases = 0
-    for niche in niches:
-        releases += attempts.run(0, partial(clean_indices, lab, niche, None))
-    releases += attempts.run(0, lambda: clean_maps(lab, (*niches, ALL), None))
-    releases += attempts.run(0, lambda: clean_pairs(lab))
-    attempts.run(0, lambda: clean_faces(lab))
-    images = attempts.run(0, lambda: _remove_pictures(lab, pictures))
-    adapters = attempts.run(CleanedAdapters(), lambda: clean_adapters(lab, progress)).cleaned
-    if attempts.failures:
-        attempts.raise_first()
-    with lab.engine.connect() as connection:
-        of_videos = experiments.c.video_id == any_(_array(video_ids))
-        staying = connection.scalar(select(func.count()).select_from(experiments).where(of_videos)) or 0
-    return ForgottenVideos(deleted, figures, images, releases, adapters, staying)
+    with lab.engine.begin() as connection:
+        niches, pictures = _facts(connection, video_ids)
+        forgotten = _delete_rows(connection, video_ids, progress)
+    return _clean(lab, Attempts(), forgotten, niches, lambda: _remove_pictures(lab, pictures), progress)
 
 
 def forget_channel(lab: Lab, channel_id: str, progress: Progress = silent) -> ForgottenVideos:
-    """Delete a channel: its adapter, its videos by the rules of `forget_videos`, and its row in the table `channels`.
-
-    If a run saves a video of the channel during the call, this video and the row of the channel stay.
-    """
-    removed = ChannelAdapters(lab.releases).remove(channel_id)
-    with lab.engine.connect() as connection:
-        video_ids = channel_videos(connection, channel_id)
-    forgotten = forget_videos(lab, video_ids, progress)
-    has_videos = exists().where(videos.c.channel_id == channel_id)
+    """Delete a channel: its videos by the rules of `forget_videos`, its row in the table `channels`, and its adapter."""
     with lab.engine.begin() as connection:
-        connection.execute(delete(channels).where(channels.c.channel_id == channel_id, ~has_videos))
-    return replace(forgotten, adapters=forgotten.adapters + removed)
+        # A crawl locks rows of these tables before it locks a channel. Deleting them first avoids a deadlock.
+        connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id == channel_id))
+        # This lock lets no run save a video of the channel before the end of the transaction.
+        connection.execute(select(channels.c.channel_id).where(channels.c.channel_id == channel_id).with_for_update())
+        video_ids = channel_videos(connection, channel_id)
+        niches, pictures = _facts(connection, video_ids)
+        forgotten = _delete_rows(connection, video_ids, progress)
+        connection.execute(delete(channels).where(channels.c.channel_id == channel_id))
+    attempts = Attempts()
+    removed = attempts.run(False, lambda: ChannelAdapters(lab.releases).remove(channel_id))
+    forgotten = replace(forgotten, adapters=int(removed))
+    return _clean(lab, attempts, forgotten, niches, lambda: _remove_pictures(lab, pictures), progress)
+
+
+def clean_remains(lab: Lab, progress: Progress = silent) -> ForgottenVideos:
+    """Run the clean-ups again for all videos that are no longer in the lab, after a call that failed or was killed.
+
+    Pictures that were stored within the last hour stay until the next `lab_retention`.
+    """
+    scopes = {scope for kind in (INDEX, LIBRARY_MAP) for _, scope in lab.releases.scopes(kind)}
+    niches = sorted(scopes - {ALL})
+    return _clean(lab, Attempts(), ForgottenVideos(), niches, lambda: clean_images(lab), progress)
 
 
 def channel_videos(connection: Connection, channel_id: str) -> list[str]:
@@ -98,14 +102,50 @@ def channel_videos(connection: Connection, channel_id: str) -> list[str]:
     return list(connection.scalars(select(videos.c.video_id).where(videos.c.channel_id == channel_id)))
 
 
-def _facts(lab: Lab, video_ids: Iterable[str]) -> tuple[list[str], set[str]]:
+def _delete_rows(connection: Connection, video_ids: Sequence[str], progress: Progress) -> ForgottenVideos:
+    """Delete the videos with all rows about them and their private figures, in the transaction of `connection`."""
+    deleted = figures = 0
+    for batch in batches(list(video_ids), _BATCH, "deleting videos", progress):
+        deleted += delete_videos(connection, batch)
+        of_batch = delete(video_reach).where(video_reach.c.video_id == any_(_array(batch)))
+        figures += connection.execute(of_batch).rowcount
+    of_videos = experiments.c.video_id == any_(_array(video_ids))
+    staying = connection.scalar(select(func.count()).select_from(experiments).where(of_videos)) or 0
+    return ForgottenVideos(videos=deleted, figures=figures, experiments=staying)
+
+
+def _clean(
+    lab: Lab,
+    attempts: Attempts,
+    forgotten: ForgottenVideos,
+    niches: Sequence[str],
+    remove_pictures: Callable[[], int],
+    progress: Progress,
+) -> ForgottenVideos:
+    """Remove deleted videos from the releases and the image store. Return `forgotten` with the added numbers.
+
+    Raises the first error of `attempts` at the end.
+    """
+    releases = 0
+    for niche in niches:
+        releases += attempts.run(0, partial(clean_indices, lab, niche, None))
+    releases += attempts.run(0, lambda: clean_maps(lab, (*niches, ALL), None))
+    releases += attempts.run(0, lambda: clean_pairs(lab))
+    attempts.run(0, lambda: clean_faces(lab))
+    images = attempts.run(0, remove_pictures)
+    adapters = attempts.run(0, lambda: clean_adapters(lab, progress).cleaned)
+    if attempts.failures:
+        attempts.raise_first("the rows in the database are deleted; repeat the command to clean the rest")
+    return replace(forgotten, images=images, releases=releases, adapters=forgotten.adapters + adapters)
+
+
+def _facts(connection: Connection, video_ids: Iterable[str]) -> tuple[list[str], set[str]]:
     """Return the niches of the videos, and the SHA-256 of their pictures."""
     wanted = any_(_array(video_ids))
     of_videos = select(videos.c.niche).distinct().where(videos.c.video_id == wanted)
     now = select(thumbnails.c.sha256).where(thumbnails.c.video_id == wanted, thumbnails.c.sha256.is_not(None))
     earlier = select(thumbnail_versions.c.sha256).where(thumbnail_versions.c.video_id == wanted)
-    with lab.engine.connect() as connection:
-        return sorted(connection.scalars(of_videos)), set(connection.scalars(now.union(earlier)))
+    return sorted(connection.scalars(of_videos)), set(connection.scalars(now.union(earlier)))
 
 
 def _remove_pictures(lab: Lab, pictures: Collection[str]) -> int:
