@@ -17,6 +17,7 @@ from thumblab_core.database.tables import (
     video_reach,
     videos,
 )
+from thumblab_core.errors import LabError
 from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release import ALL, INDEX
@@ -133,10 +134,19 @@ def _clean(
     releases += attempts.run(0, lambda: clean_pairs(lab))
     attempts.run(0, lambda: clean_faces(lab))
     images = attempts.run(0, remove_pictures)
-    adapters = attempts.run(0, lambda: clean_adapters(lab, progress).cleaned)
+    adapters = attempts.run(0, lambda: _clean_adapters(lab, progress))
     if attempts.failures:
         attempts.raise_first("the rows in the database are deleted; repeat the command to clean the rest")
     return replace(forgotten, images=images, releases=releases, adapters=forgotten.adapters + adapters)
+
+
+def _clean_adapters(lab: Lab, progress: Progress) -> int:
+    """Clean the channel adapters and return their number. Raises `LabError` if one of them could not be cleaned."""
+    cleaned = clean_adapters(lab, progress)
+    if cleaned.failed:
+        failed = "; ".join(f"{channel_id}: {why}" for channel_id, why in cleaned.failed.items())
+        raise LabError(f"{len(cleaned.failed)} channel adapters still name deleted videos: {failed}")
+    return cleaned.cleaned
 
 
 def _facts(connection: Connection, video_ids: Iterable[str]) -> tuple[list[str], set[str]]:

@@ -1,4 +1,4 @@
-"""Test that a failed deletion of a channel can be completed."""
+"""Tests that a failed deletion is reported and can be completed."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -15,9 +15,11 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.ranking.packed_rows import PackedRows
+from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.settings import settings
+from thumblab_pipelines.channels.adapter import RefitResult
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.retention import forget_videos
+from thumblab_pipelines.retention import forget_videos, purge_adapters
 
 CHANNEL, OTHER = "UC" + "a" * 22, "UC" + "b" * 22
 
@@ -56,6 +58,18 @@ def shell(lab: Lab, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
         return CliRunner().invoke(cli, arguments)
     finally:
         settings.cache_clear()
+
+
+def test_an_adapter_that_still_names_a_forgotten_video_is_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_adapter(lab)
+    lab.releases.serving.promote(lab.releases.publish(MODEL, ALL, lambda _: None, {"inputs": "none"}))
+
+    def refit(*_: Any, **__: Any) -> RefitResult:
+        return RefitResult([], [], {CHANNEL: "the fit failed"})
+
+    monkeypatch.setattr(purge_adapters, "refit_channel_adapters", refit)
+    with pytest.raises(LabError, match=f"1 channel adapters still name deleted videos: {CHANNEL}: the fit failed"):
+        forget_videos.forget_videos(lab, ["video-0"])
 
 
 def test_a_repeated_command_completes_one_that_failed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
