@@ -154,13 +154,15 @@ def list_command(as_json: bool) -> None:
 
 @command.command()
 @click.argument("channel")
-@click.option("--forget", is_flag=True, help="Delete the channel's videos, pictures, and private figures too.")
+@click.option(
+    "--forget", is_flag=True, help="Delete the channel's videos, pictures, private figures and experiments too."
+)
 @click.option("--yes", is_flag=True, help="With --forget: do not ask for confirmation.")
 def remove(channel: str, forget: bool, yes: bool) -> None:
     """Delete the adapter that `thumblab channel add` made for CHANNEL, and stop using it.
 
     The channel's videos stay in the lab, unless --forget is given. --forget deletes them as `thumblab video forget`
-    does. This cannot be undone. The channel need not have an adapter then. If the
+    does, and also the channel's experiments. This cannot be undone. The channel need not have an adapter then. If the
     command was killed or failed, repeat it.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link. The training of a model may also make an
@@ -205,6 +207,7 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
 
 def _forget(lab: "Lab", name: str, yes: bool) -> None:
     from thumblab_cli.printing.forgotten import print_forgotten
+    from thumblab_core.experiments.store import count_experiments
     from thumblab_pipelines.channels.add import channel_to_forget
     from thumblab_pipelines.retention.forget_videos import channel_videos, clean_remains, forget_channel
 
@@ -221,8 +224,10 @@ def _forget(lab: "Lab", name: str, yes: bool) -> None:
     if not yes:
         with lab.engine.connect() as connection:
             count = len(channel_videos(connection, channel_id))
+            tests = count_experiments(connection, channel_id)
         question = (
-            f"Delete the channel {channel_id} with its {count:,} videos, pictures and private figures permanently?"
+            f"Delete the channel {channel_id} with its {count:,} videos, {tests:,} experiments, pictures and private "
+            "figures permanently?"
         )
         click.confirm(question, abort=True, err=True)
     with dagster_told(lab, "channel remove --forget"):

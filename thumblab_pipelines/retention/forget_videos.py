@@ -11,6 +11,7 @@ from thumblab_core.database.pictures import named_pictures
 from thumblab_core.database.tables import (
     channels,
     crawl_channels,
+    experiment_variants,
     experiments,
     thumbnail_versions,
     thumbnails,
@@ -37,7 +38,7 @@ class ForgottenVideos:
     """What was deleted: videos, rows of their private figures, pictures, and releases that contained them.
 
     `adapters`: channel adapters that were fitted again or removed. `experiments`: experiments with these videos, which
-    stay.
+    stay. `deleted_experiments`: experiments of a forgotten channel, which were deleted.
     """
 
     videos: int = 0
@@ -46,6 +47,7 @@ class ForgottenVideos:
     releases: int = 0
     adapters: int = 0
     experiments: int = 0
+    deleted_experiments: int = 0
 
 
 def known_videos(connection: Connection, video_ids: Iterable[str]) -> set[str]:
@@ -72,7 +74,12 @@ def forget_videos(lab: Lab, video_ids: Sequence[str], progress: Progress = silen
 
 
 def forget_channel(lab: Lab, channel_id: str, progress: Progress = silent) -> ForgottenVideos:
-    """Delete a channel: its videos by the rules of `forget_videos`, its row in the table `channels`, and its adapter."""
+    """Delete a channel: its videos by the rules of `forget_videos`, its experiments, its row in the table `channels`,
+    and its adapter.
+
+    The experiments are deleted in the transaction that deletes the row of the channel. The row says which API key may
+    read them. Without the row, every key could read them.
+    """
     with lab.engine.begin() as connection:
         # A crawl locks rows of these tables before it locks a channel. Deleting them first avoids a deadlock.
         connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id == channel_id))
@@ -80,11 +87,14 @@ def forget_channel(lab: Lab, channel_id: str, progress: Progress = silent) -> Fo
         connection.execute(select(channels.c.channel_id).where(channels.c.channel_id == channel_id).with_for_update())
         video_ids = channel_videos(connection, channel_id)
         niches, pictures = _facts(connection, video_ids)
+        pictures |= _experiment_pictures(connection, channel_id)
+        of_channel = delete(experiments).where(experiments.c.channel_id == channel_id)
+        deleted_experiments = connection.execute(of_channel).rowcount
         forgotten = _delete_rows(connection, video_ids, progress)
         connection.execute(delete(channels).where(channels.c.channel_id == channel_id))
     attempts = Attempts()
     removed = attempts.run(False, lambda: ChannelAdapters(lab.releases).remove(channel_id))
-    forgotten = replace(forgotten, adapters=int(removed))
+    forgotten = replace(forgotten, adapters=int(removed), deleted_experiments=deleted_experiments)
     return _clean(lab, attempts, forgotten, niches, lambda: _remove_pictures(lab, pictures), progress)
 
 
@@ -156,6 +166,14 @@ def _facts(connection: Connection, video_ids: Iterable[str]) -> tuple[list[str],
     now = select(thumbnails.c.sha256).where(thumbnails.c.video_id == wanted, thumbnails.c.sha256.is_not(None))
     earlier = select(thumbnail_versions.c.sha256).where(thumbnail_versions.c.video_id == wanted)
     return sorted(connection.scalars(of_videos)), set(connection.scalars(now.union(earlier)))
+
+
+def _experiment_pictures(connection: Connection, channel_id: str) -> set[str]:
+    """Return the SHA-256 of the pictures of the channel's experiments."""
+    of_variants = experiment_variants.join(experiments)
+    pictures = select(experiment_variants.c.sha256).select_from(of_variants)
+    wanted = pictures.where(experiments.c.channel_id == channel_id, experiment_variants.c.sha256.is_not(None))
+    return set(connection.scalars(wanted))
 
 
 def _remove_pictures(lab: Lab, pictures: Collection[str]) -> int:

@@ -1,25 +1,30 @@
-"""Tests that a failed deletion is reported and can be completed."""
+"""Tests that a forgotten channel leaves no experiments, and that a failed deletion is reported and can be completed."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from given_experiments import kept
 from sqlalchemy import func, insert, select
 
 from thumblab_cli.main import cli
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
+from thumblab_core.experiments.records import GivenExperiment, GivenVariant
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_core.settings import settings
 from thumblab_pipelines.channels.adapter import RefitResult
+from thumblab_pipelines.experiments.add import ExperimentWriter
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention import forget_videos, purge_adapters
+from thumblab_pipelines.retention.forget_videos import forget_channel
 
 CHANNEL, OTHER = "UC" + "a" * 22, "UC" + "b" * 22
 
@@ -58,6 +63,24 @@ def shell(lab: Lab, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
         return CliRunner().invoke(cli, arguments)
     finally:
         settings.cache_clear()
+
+
+def test_the_experiments_of_a_forgotten_channel_are_deleted_with_their_pictures(
+    lab: Lab, tmp_path: Path, drawn: Callable[..., bytes]
+) -> None:
+    added = []
+    for first, title, video_id in ((1, "Alpha", "video-0"), (3, "Beta", "video_bbbbb")):
+        paths = [tmp_path / f"{seed}.jpg" for seed in (first, first + 1)]
+        for seed, path in enumerate(paths, first):
+            path.write_bytes(drawn(seed))
+        variants = [GivenVariant(path) for path in paths]
+        given = GivenExperiment(title, video_id, date(2026, 11, first), "inconclusive", variants)
+        added.append(ExperimentWriter(lab).add(given))
+    forgotten = forget_channel(lab, CHANNEL)
+    assert (forgotten.deleted_experiments, forgotten.experiments, forgotten.images) == (1, 0, 2)
+    assert [one.experiment.channel_id for one in kept(lab)] == [OTHER]
+    exist = [[lab.images.path(one.sha256 or "").exists() for one in each.experiment.variants] for each in added]
+    assert exist == [[False, False], [True, True]]
 
 
 def test_an_adapter_that_still_names_a_forgotten_video_is_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
