@@ -277,7 +277,7 @@ def test_if_youtube_has_no_picture_the_reason_says_so_and_nothing_else(run: Run,
     rows = [owner.row(video, Content=f"no_such_v{n:02}", Duration="") for n, video in enumerate(owner.videos[:6])]
     _, report = run(rows)
     assert report.state == "failed"
-    assert str(report.reason).endswith("YouTube has no picture for any of the 6 videos (private or deleted?)")
+    assert "YouTube has no picture for any of the 6 videos (private or deleted?). The lab" in str(report.reason)
 
 
 def test_a_step_that_reports_often_is_written_rarely_and_its_name_has_no_speed() -> None:

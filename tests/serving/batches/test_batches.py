@@ -200,7 +200,7 @@ def test_a_batch_is_shown_only_with_the_key(service, item, send, method):
 def test_every_field_of_a_batch_and_of_a_result_is_documented(service, item, send, ended, results):
     document = service.client.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
-    refusals = {"401", "403", "413", "421", "429", "500"}  # All routes can answer with these statuses.
+    refusals = {"400", "401", "403", "413", "421", "429", "500"}  # All routes can answer with these statuses.
     of_state, of_post = (document["paths"][f"/v1/batches{path}"] for path in ("/{batch_id}", ""))
     assert set(of_state["get"]["responses"]) - refusals == {"200", "404", "410"}
     assert set(of_post["post"]["responses"]) - refusals == {"202", "408", "409", "415", "422", "503"}

@@ -169,7 +169,8 @@ def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, t
     for arguments in ((), ("--demo",)):
         done = within(*arguments, command="key", **apart | {"THUMBLAB_API_KEY": ""})
         assert (done.exit_code, done.stdout) == (1, "")
-        assert f"the service at {service.url} does not belong to this lab's `thumblab up`" in done.stderr
+        up = " ".join(("thumblab up", *arguments))
+        assert f"the service at {service.url} does not belong to this lab's `{up}`" in done.stderr
     assert not (tmp_path / "mine").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "api-key").write_text("mine\n")

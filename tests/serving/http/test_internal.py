@@ -31,7 +31,7 @@ STARTING = {
 
 CHANGING = [*STARTING, "/internal/clear-cache", "/admin/faiss/clear-cache"]
 READING = ["/internal/index-stats", "/internal/index-status", "/admin/faiss/status"]
-REFUSALS = {"401", "403", "413", "421", "429", "500"}
+REFUSALS = {"400", "401", "403", "413", "421", "429", "500"}
 """The statuses with which a request is refused before its route runs."""
 
 RUN = "/internal/runs/6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13"
