@@ -17,6 +17,7 @@ from schemathesis_pictures import drawn_pictures
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
+from thumblab_core.index.factories import check_factory
 from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.people.names import clean_name
 from thumblab_serving.schemas.title import visible_title
@@ -270,7 +271,18 @@ def label(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def factory(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace a FAISS factory whose numbers are outside the limits."""
+    try:
+        check_factory(body.get("factory") or "Flat")
+    except LabError:
+        return body | {"factory": "IDMap,IVF100,Flat"}
+    return body
+
+
 REPAIRS = {
+    "/internal/rebuild-indices": factory,
+    "/admin/faiss/rebuild": factory,
     "/v1/score": scoring_request,
     "/v1/similar": similar_request,
     "/v1/batches": batch,
