@@ -14,23 +14,11 @@ import click
 
 from thumblab_core.data_folder import is_demo, require_lab
 from thumblab_core.errors import LabError
-from thumblab_core.settings import Settings, settings
+from thumblab_core.settings import OWN_PLACES, Settings, settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-DEMO_FIELDS = (
-    "data_dir",
-    "database_url",
-    "release_dir",
-    "release_store",
-    "image_store",
-    "mlflow_tracking_uri",
-    "mlflow_page_url",
-    "serving_url",
-    "image_encoder",
-    "face_model",
-    "title_prior",
-)
+DEMO_FIELDS = ("data_dir", *OWN_PLACES, "image_encoder", "face_model", "title_prior")
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 _WITHOUT_DEMO = {

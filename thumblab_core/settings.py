@@ -47,7 +47,7 @@ YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in ran
 
 _PREFIX = "THUMBLAB_"
 
-_OWN_PLACES = (
+OWN_PLACES = (
     "database_url",
     "release_dir",
     "release_store",
@@ -205,10 +205,10 @@ class Settings(
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        That lab has its own database, releases, MLflow and scoring service. So the settings of `_OWN_PLACES` are unset
+        That lab has its own database, releases, MLflow and scoring service. So the settings of `OWN_PLACES` are unset
         in the result.
         """
-        return self.with_values({"data_dir": data_dir, **dict.fromkeys(_OWN_PLACES)})
+        return self.with_values({"data_dir": data_dir, **dict.fromkeys(OWN_PLACES)})
 
     def with_values(self, values: Mapping[str, object]) -> Self:
         """Return a copy with other values. A value that differs from that of the user does not count as given.
