@@ -40,6 +40,20 @@ class Running:
     scoring: str
 
 
+def port_file(data_dir: Path, server: str) -> Path:
+    """Return the file in the data folder that stores the port of a server, so that each start uses the same port."""
+    return data_dir / f"{server}-port"
+
+
+def read_port(file: Path) -> int | None:
+    """Return the port that is stored in the file, or None if the file is missing or contains no valid port."""
+    with suppress(OSError, ValueError):
+        port = int(file.read_text())
+        if 0 < port < 2**16:
+            return port
+    return None
+
+
 @contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
     """Record that the lab runs, until the `with` block ends.

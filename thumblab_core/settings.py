@@ -25,7 +25,7 @@ from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
 from thumblab_core.monitoring.alert_settings import AlertSettings
 from thumblab_core.near_names import nearest
-from thumblab_core.running import running_lab
+from thumblab_core.running import port_file, read_port, running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,
     ModelSettings,
@@ -262,12 +262,13 @@ class Settings(
         """The address of MLflow.
 
         The setting `mlflow_tracking_uri` gives the address. If this setting is not set, the result is the address of
-        MLflow in the running `thumblab up`. If no `thumblab up` runs, the result is the default address.
+        MLflow in the running `thumblab up`. If no `thumblab up` runs, the port is that of the lab's last start.
         """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri
         running = running_lab(self.data_dir)
-        return f"http://127.0.0.1:{MLFLOW_PORT}" if running is None else running.mlflow
+        port = read_port(port_file(self.data_dir, "mlflow")) or MLFLOW_PORT
+        return f"http://127.0.0.1:{port}" if running is None else running.mlflow
 
     @property
     def image_hosts(self) -> frozenset[str]:

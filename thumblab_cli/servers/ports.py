@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import host_in_url
+from thumblab_core.running import port_file, read_port
 from thumblab_core.settings import MLFLOW_PORT, Settings
 
 DAGSTER_PORT = 3000
@@ -53,13 +54,13 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
     data_dir, moved = settings.data_dir, {}
     scoring_given = settings.serving_port if "serving_port" in settings.model_fields_set else None
     staying = (
-        mlflow or _read_port(_memory(data_dir, "mlflow")),
-        scoring_given or _read_port(_memory(data_dir, "scoring")),
+        mlflow or read_port(port_file(data_dir, "mlflow")),
+        scoring_given or read_port(port_file(data_dir, "scoring")),
     )
     chosen = [port for port in (dagster, *staying) if port is not None]
 
     def choose(server: str, given: int | None, usual: int, host: str = LOOPBACK, movable: bool = False) -> int:
-        kept = _read_port(_memory(data_dir, server))
+        kept = read_port(port_file(data_dir, server))
         if given is not None or (kept is not None and not movable):
             return given or kept or usual
         port = free_port(kept or usual, host, chosen)
@@ -78,10 +79,10 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
 
 def keep_ports(settings: Settings, ports: Ports) -> None:
     """Store the ports for later starts. The port of the service is not stored if the user's settings contain this port."""
-    _keep_port(_memory(settings.data_dir, "dagster"), ports.dagster)
-    _keep_port(_memory(settings.data_dir, "mlflow"), ports.mlflow)
+    _keep_port(port_file(settings.data_dir, "dagster"), ports.dagster)
+    _keep_port(port_file(settings.data_dir, "mlflow"), ports.mlflow)
     if "serving_port" not in settings.model_fields_set:
-        _keep_port(_memory(settings.data_dir, "scoring"), ports.scoring)
+        _keep_port(port_file(settings.data_dir, "scoring"), ports.scoring)
 
 
 def mlflow_port(data_dir: Path) -> int:
@@ -89,7 +90,7 @@ def mlflow_port(data_dir: Path) -> int:
 
     At the first start, the port is 5000, or a free port if 5000 is taken.
     """
-    return kept_port(_memory(data_dir, "mlflow"), MLFLOW_PORT)
+    return kept_port(port_file(data_dir, "mlflow"), MLFLOW_PORT)
 
 
 def kept_port(memory: Path, preferred: int = 0) -> int:
@@ -97,25 +98,11 @@ def kept_port(memory: Path, preferred: int = 0) -> int:
 
     If the port `preferred` is free, it is chosen.
     """
-    port = _read_port(memory)
+    port = read_port(memory)
     if port is None:
         port = free_port(preferred)
         _keep_port(memory, port)
     return port
-
-
-def _memory(data_dir: Path, server: str) -> Path:
-    """Return the file in the data folder that stores the port of a server."""
-    return data_dir / f"{server}-port"
-
-
-def _read_port(memory: Path) -> int | None:
-    """Return the port that is stored in the file, or None if the file is missing or contains no valid port."""
-    with suppress(OSError, ValueError):
-        port = int(memory.read_text())
-        if 0 < port < 2**16:
-            return port
-    return None
 
 
 def _keep_port(memory: Path, port: int) -> None:

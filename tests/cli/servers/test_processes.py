@@ -267,3 +267,8 @@ def test_the_mlflow_of_the_running_lab_is_used_unless_the_setting_names_another(
         assert lab.mlflow_url == "http://127.0.0.1:5001"
         chosen = lab.model_copy(update={"mlflow_tracking_uri": "http://elsewhere"})
         assert chosen.mlflow_url == "http://elsewhere"
+
+
+def test_a_stopped_lab_looks_for_mlflow_at_its_own_port_and_not_at_that_of_another_lab(tmp_path: Path) -> None:
+    (tmp_path / "mlflow-port").write_text("5003")
+    assert Settings(_env_file=None, data_dir=tmp_path).mlflow_url == "http://127.0.0.1:5003"
