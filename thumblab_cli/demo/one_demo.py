@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from thumblab_core.errors import LabError
 
@@ -15,18 +17,28 @@ _FILE = "demo.lock"
 def only_demo(data_dir: Path) -> Iterator[None]:
     """Lock the data folder for this demo until the block ends. Raise LabError if another demo runs on the folder."""
     with (data_dir / _FILE).open("a+") as lock:
-        try:
-            # If this process is killed, the kernel releases the lock.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             raise LabError(
                 f"{data_dir} is in use: another `thumblab demo`{_process(data_dir)} is running on it; wait for it or "
                 "stop it"
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _locked(lock: TextIO) -> bool:
+    """Lock the file, and return whether this succeeded. If this process is killed, the kernel releases the lock.
+
+    `demo_on` locks the file for a moment too. So another try follows for half a second.
+    """
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def demo_on(data_dir: Path) -> str | None:

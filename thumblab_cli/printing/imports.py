@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.tables.problems import RowProblem
 
 _MOST_PROBLEMS = 50
+_MOST_CAUSES = 10
 
 
 def print_import(console: Console, report: "Imported") -> None:
@@ -59,7 +60,9 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
     lines.append(f"{imported.pictures} of the videos have a thumbnail, {imported.downloaded} of them downloaded now")
     if imported.without_picture:
         lines.append(f"{imported.without_picture} have none:")
-        lines += [f"  {_cause(cause)}" for cause in imported.causes]
+        lines += [f"  {_cause(cause)}" for cause in imported.causes[:_MOST_CAUSES]]
+        if others := sum(cause.count for cause in imported.causes[_MOST_CAUSES:]):
+            lines.append(f"  {others} for other reasons")
     with_ctr = len({video_id for report in ctr for video_id in report.video_ids})
     usual = "" if imported.usual_ctr is None else f"; {imported.usual_ctr:.1%} of all impressions were clicked"
     lines.append(f"{with_ctr} videos with a true click-through rate{usual}")

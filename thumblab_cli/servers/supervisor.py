@@ -229,8 +229,8 @@ class Supervisor:
         A negative `group` tells the reaper that the group `-group` has ended. The reaper then does not end it.
         """
         assert self._reaper.stdin is not None
-        # If the reaper was killed, the pipe is broken. The servers are then ended only when the `with`
-        # block of the caller, which uses this `Supervisor`, ends.
+        # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the
+        # `with` block in which the caller uses this `Supervisor`.
         with suppress(BrokenPipeError):
             print(f"{group:+d}", file=self._reaper.stdin, flush=True)
 

@@ -45,8 +45,8 @@ class ExportPictures:
 
     `lacking`: number of videos that still have no picture. `missing`: for each of the newest videos without a picture,
     a sentence with the reason. `causes`: all videos without a picture, grouped by the reason. `problems`: a sentence for
-    each fault that concerns all pictures, such as a fault of the network. `why`: one
-    sentence that says why pictures are missing.
+    each fault that concerns all pictures, such as a fault of the network. `why`: one sentence that says why pictures are
+    missing.
     """
 
     downloaded: int = 0
