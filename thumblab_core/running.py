@@ -69,6 +69,7 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         record.truncate(0)
         record.write(json.dumps({**asdict(running), "host": asdict(this_host())}))
         record.flush()
+        _beat(data_dir / _HEARTBEAT)
         ended = threading.Event()
         heart = threading.Thread(target=_beat_until, args=(data_dir / _HEARTBEAT, ended), daemon=True)
         heart.start()
@@ -87,11 +88,13 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def _beat_until(path: Path, ended: threading.Event) -> None:
-    while True:
-        with suppress(OSError):  # A full disk must not end the heartbeat. The next beat tries again.
-            beat(path)
-        if ended.wait(BEAT_SECONDS):
-            return
+    while not ended.wait(BEAT_SECONDS):
+        _beat(path)
+
+
+def _beat(path: Path) -> None:
+    with suppress(OSError):  # A full disk must not end the heartbeat. The next beat tries again.
+        beat(path)
 
 
 def refuse_second(data_dir: Path) -> None:
