@@ -9,8 +9,8 @@ import gc
 import io
 import logging
 import os
-import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +124,8 @@ def session_folder() -> Iterator[Path]:
         patch.setitem(Settings.model_config, "env_file", None)
         yield folder
         stop_server(folder)
-    shutil.rmtree(folder)
+    # The folder has tens of thousands of files, and deleting them takes up to a minute. Nobody should wait for this.
+    subprocess.Popen(["rm", "-rf", folder], start_new_session=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -74,7 +74,7 @@ def test_a_query_that_is_not_finite_is_refused() -> None:
         index.find(np.full(D, np.nan, np.float32), 1, Filter(least_multiple=1.0))
 
 
-@pytest.mark.parametrize("factory", ["auto", "IVF16,SQfp16", "HNSW16,Flat"])
+@pytest.mark.parametrize("factory", ["auto", "IVF16,SQfp16", pytest.param("HNSW16,Flat", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("least", [1.0, 7.0])
 def test_a_filtered_search_of_a_large_library_is_exact_in_any_index(factory: str, least: float) -> None:
     random = np.random.default_rng(0)
