@@ -32,7 +32,9 @@ from real_processes import (
 )
 
 from thumblab_core.images import digest
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.niches import DEFAULT_NAMES
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -314,10 +316,12 @@ def test_every_video_is_there_once_with_one_picture_and_its_vectors(story: Story
     assert all(digest(path.read_bytes()) == path.parent.name + path.name for path in stored)
 
 
-def test_every_niche_and_the_model_serve_the_only_release_that_was_made(story: Story) -> None:
+def test_every_index_and_map_and_the_model_are_the_only_release_that_was_made(story: Story) -> None:
     store = ReleaseStore(story.data_dir / "releases")
-    assert bad_pointers(store) == (len(DEFAULT_NAMES) + 1, [])
-    for kind, scope in [*((INDEX, niche) for niche in DEFAULT_NAMES), (MODEL, ALL)]:
+    served = [(kind, niche) for kind in (INDEX, LIBRARY_MAP) for niche in DEFAULT_NAMES]
+    served += [(LIBRARY_MAP, ALL), (MODEL, ALL)]
+    assert bad_pointers(store) == (len(served), [])
+    for kind, scope in served:
         assert [release.release_id for release in store.all(kind, scope)] == [store.serving.current_id(kind, scope)]
     assert len(store.all(PAIRS, ALL)) == 1
     assert list(store.root.rglob(".staging-*")) == []
