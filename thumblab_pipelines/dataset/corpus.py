@@ -40,9 +40,10 @@ _RULE_COLUMNS = (
 """Columns that `exclude` needs for its rules, and then drops."""
 
 # An era is a time in which YouTube used one definition of a view. Views at a fixed age are used only if they are from
-# the same era as the latest count (`a.era = s.era`). Impressions and click-through rates come from the channel's owner,
-# and are not used for Shorts. If a video changed its thumbnail or title, its impressions and rates are used only if
-# their last day is before the day of the first change.
+# the same era as the latest count (`a.era = s.era`). These views are interpolated between two counts. So if a video
+# changed its thumbnail or title, they are used only if both counts are from before the change. Impressions and
+# click-through rates come from the channel's owner, and are not used for Shorts. If a video changed its thumbnail or
+# title, its impressions and rates are used only if their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 
@@ -73,7 +74,7 @@ LEFT JOIN (SELECT DISTINCT ON (o.video_id) o.video_id, observed_at, view_count, 
       ORDER BY o.video_id, observed_at DESC) s ON s.video_id = v.video_id
 LEFT JOIN (SELECT b.video_id, b.era, {_AT_AGES}
            FROM views_at_age b JOIN videos w ON w.video_id = b.video_id LEFT JOIN learnt p ON p.video_id = b.video_id
-           WHERE p.until IS NULL OR w.published_at + make_interval(hours => age_hours) <= p.until
+           WHERE p.until IS NULL OR w.published_at + make_interval(secs => b.after_hours * 3600) <= p.until
            GROUP BY b.video_id, b.era) a
        ON a.video_id = v.video_id AND a.era = s.era
 LEFT JOIN true_ctr c ON c.video_id = v.video_id

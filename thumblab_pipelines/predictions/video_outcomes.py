@@ -27,7 +27,7 @@ _VIDEOS = f"""
 WITH first AS ({first_versions_query("v.channel_id = ANY(:channels)")})
 SELECT v.video_id, v.channel_id, v.published_at, first.sha256, first.phash, a.views, a.era,
        first.until > '-infinity' AS is_first_known,
-       first.until >= v.published_at + make_interval(hours => :age) AS is_unchanged
+       first.until >= v.published_at + make_interval(secs => a.after_hours * 3600) AS is_unchanged
 FROM videos v
 LEFT JOIN first ON first.video_id = v.video_id
 LEFT JOIN views_at_age a ON a.video_id = v.video_id AND a.age_hours = :age
@@ -41,7 +41,8 @@ class VideoOutcome:
     """A candidate that was published as the picture of a video.
 
     `excess`: the log of the video's views at the age of a week, minus the trend of its channel. `excess` is None if the
-    views or the trend are not known, or if the video's picture or title changed in its first week.
+    views or the trend are not known. `excess` is also None if the video's picture or title changed before the count
+    from which the views of the first week were estimated.
     """
 
     prediction_id: UUID
@@ -83,8 +84,8 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
             row.channel_id,
             row.published_at,
             ShownPicture(row.sha256, row.phash),
-            # If the picture or the title was changed in the first week, the views do not measure the first picture
-            # alone.
+            # The views are interpolated between two counts. If the picture or the title was changed before the later
+            # count, the views do not measure the first picture alone.
             float(excess) if row.is_unchanged and np.isfinite(excess) else None,
         )
         for row, excess in zip(rows, _excess(rows), strict=True)

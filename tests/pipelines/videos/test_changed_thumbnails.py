@@ -28,6 +28,7 @@ from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.encoding import delete_encoding_failures
 from thumblab_pipelines.features.stored_vectors import read_vectors, stored_vectors_query
+from thumblab_pipelines.features.views_at_age import compute_views_at_age
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.expiry import shorten_histories
 from thumblab_pipelines.videos.versions import Shown, Unchanged, first_versions_query, record
@@ -118,6 +119,30 @@ def test_a_training_row_holds_the_version_shown_while_its_views_were_counted(cha
     assert corpus.views_at_24.to_dict() == dict.fromkeys(("picture", "title", "same"), 90 * 24)
     assert corpus.views_at_168[["picture", "title"]].isna().all()
     assert corpus.views_at_168["same"] == 90 * 168
+
+
+def test_views_at_an_age_are_unknown_if_a_count_behind_them_is_from_after_the_change(changing: Changing) -> None:
+    lab = changing.lab
+    with lab.engine.begin() as connection:
+        counts = [
+            {"video_id": name, "observed_at": after(age), "view_count": 100 * age, "era": "playback_start"}
+            for name in ("picture", "title")
+            for age in (160, 184)
+        ]
+        connection.execute(insert(video_stats), counts)
+        versions = thumbnail_versions.c
+        later = update(thumbnail_versions).where(versions.first_seen == after(100))
+        connection.execute(later.values(first_seen=after(190), last_seen=after(190)))
+        for name, last_seen in (("picture", 170), ("title", 184)):
+            first = (versions.video_id == name) & (versions.first_seen == after(20))
+            connection.execute(update(thumbnail_versions).where(first).values(last_seen=after(last_seen)))
+    compute_views_at_age(lab, "tech")
+    corpus = read_corpus(lab, "i", "t").set_index("video_id")
+    # The views at 168 hours are interpolated between the counts at 160 and 184 hours. The video `picture` was last seen
+    # with its first picture at 170 hours, so its count at 184 hours may contain views of the new picture.
+    assert (corpus.age_hours["picture"], corpus.age_hours["title"]) == (160, 184)
+    assert np.isnan(corpus.views_at_168["picture"])
+    assert 16_000 < corpus.views_at_168["title"] < 18_400
 
 
 def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: Changing) -> None:
