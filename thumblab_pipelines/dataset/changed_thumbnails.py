@@ -10,8 +10,8 @@ interval. Then
 
 `excess` says how much faster than expected the video gained views after the change. `drift` is the median `excess` of
 videos of a similar age that changed nothing. Subtracting the drift removes the errors of the growth law. The variance
-of `gap` comes from the scatter of `excess` among these unchanged videos. This method is known as "difference in
-differences".
+of `gap` comes from the scatter of `excess` among these unchanged videos, and from the chance in the views that the
+changed video gained. This method is known as "difference in differences".
 
 A count is used only if the lab knows which thumbnail and title the video showed at that time. So a count after the last
 check of the thumbnail is not used.
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import text
@@ -54,7 +54,8 @@ SIMILAR_AGE = 1.5
 """Two ages are similar if the larger age is at most this many times the smaller age."""
 
 ASSUMED_VARIANCE = 0.5**2
-"""The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
+"""The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value. The
+chance in the views of the changed video is added to this variance and to `LEAST_VARIANCE`, see `Excess`."""
 
 LEAST_VARIANCE = 0.05**2
 """Minimum variance of `gap`.
@@ -121,6 +122,17 @@ WHERE v.format = 'video' AND {_MAY_TRAIN} AND {_OF_NICHES} ORDER BY md5(v.video_
 """  # noqa: S608  (constant expressions)
 
 
+class Excess(NamedTuple):
+    """The `excess` of a video, see the docstring of this module.
+
+    `chance` is the variance that chance alone causes. A number of gained views has about the variance of a Poisson
+    distribution, so its logarithm has the variance 1 / gained views.
+    """
+
+    value: float
+    chance: float
+
+
 @dataclass(frozen=True)
 class Counts:
     """The counts of one video: its age in hours [c], its views [c] and the definition of a view [c] at each count."""
@@ -129,8 +141,8 @@ class Counts:
     views: Float64s
     eras: tuple[str, ...]
 
-    def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> float | None:
-        """Return the `excess` of the video, see the docstring of this module.
+    def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> Excess | None:
+        """Return the `excess` of the video.
 
         `before` and `after` are the intervals before and after the change. An interval is a first and a last age in
         hours.
@@ -151,7 +163,8 @@ class Counts:
             shares.append(float(np.diff(np.exp(growth.log_share(self.ages[ends])))[0]))
         if min(gained) < LEAST_GAINED or len(used) > 1:
             return None
-        return float(np.log(gained[1] / gained[0]) - np.log(shares[1] / shares[0]))
+        value = float(np.log(gained[1] / gained[0]) - np.log(shares[1] / shares[0]))
+        return Excess(value, 1 / gained[0] + 1 / gained[1])
 
     def moments(self) -> list[tuple[float, float]]:
         """Return the moments at which this unchanged video is treated as if it had changed its thumbnail.
@@ -165,10 +178,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """The values of `excess` [p] of videos whose thumbnail did not change, and the videos' ages [p] in hours."""
+    """The values of `excess` [p] of videos whose thumbnail did not change, and the videos' ages [p] in hours.
+
+    `chance` [p]: see `Excess`.
+    """
 
     ages: Float64s
     excess: Float64s
+    chance: Float64s
 
     @classmethod
     def of(cls, videos: Sequence[Counts], growth: Growth) -> Unchanged:
@@ -178,22 +195,24 @@ class Unchanged:
                 before, after = (last_before - WINDOW_HOURS, last_before), (first_after, first_after + WINDOW_HOURS)
                 excess = video.excess(growth, before, after)
                 if excess is not None:
-                    found.append((first_after, excess))
-        ages, excesses = np.array(found, np.float64).reshape(-1, 2).T
-        return cls(ages, excesses)
+                    found.append((first_after, *excess))
+        return cls(*np.array(found, np.float64).reshape(-1, 3).T)
 
     def near(self, age: float) -> tuple[float, float]:
-        """Return `drift` and the variance of `gap` for a video that changed its thumbnail at `age` hours.
+        """Return `drift` for a video that changed its thumbnail at `age` hours, and the variance of `gap` without the
+        chance in the views of this video.
 
         `drift` is the median `excess` of unchanged videos of a similar age. The variance is estimated from the median
-        absolute deviation of these values, as for a normal distribution. The variance is at least `LEAST_VARIANCE`.
-        With fewer than `LEAST_UNCHANGED` values, return 0 and `ASSUMED_VARIANCE`.
+        absolute deviation of these values, as for a normal distribution. The chance in the views of the unchanged
+        videos is subtracted. The variance is at least `LEAST_VARIANCE`. With fewer than `LEAST_UNCHANGED` values,
+        return 0 and `ASSUMED_VARIANCE`.
         """
-        near = self.excess[np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)]
-        if len(near) < LEAST_UNCHANGED:
+        near = np.abs(np.log(self.ages / age)) <= np.log(SIMILAR_AGE)
+        if near.sum() < LEAST_UNCHANGED:
             return 0.0, ASSUMED_VARIANCE
-        drift = float(np.median(near))
-        return drift, max(float(1.4826 * np.median(np.abs(near - drift))) ** 2, LEAST_VARIANCE)
+        drift = float(np.median(self.excess[near]))
+        scatter = float(1.4826 * np.median(np.abs(self.excess[near] - drift))) ** 2
+        return drift, max(scatter - float(np.median(self.chance[near])), LEAST_VARIANCE)
 
 
 @dataclass(frozen=True)
@@ -235,7 +254,7 @@ class Changes:
                 left_out[FEW_COUNTS] += 1
             else:
                 drift, variance = unchanged.near(row.new_from)
-                pairs.append(_row(row, excess - drift, variance))
+                pairs.append(_row(row, excess.value - drift, variance + excess.chance))
         return pd.DataFrame(pairs), {reason: count for reason, count in left_out.items() if count}
 
 

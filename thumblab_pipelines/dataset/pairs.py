@@ -45,7 +45,7 @@ A successor is a pairs release that replaces an older release after videos were 
 videos that this successor and earlier successors have left out.
 """
 
-_VERSION = 7
+_VERSION = 8
 """Version of the rules for pairs and of the files of a release. This version is part of the digest of the inputs.
 
 So a new version makes a new release even if the lab's videos have not changed.

@@ -21,6 +21,7 @@ from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import (
     ASSUMED_VARIANCE,
     LEAST_VARIANCE,
+    Changes,
     Counts,
     Unchanged,
     read_changes,
@@ -155,8 +156,10 @@ def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> C
 
 
 def test_the_excess_is_by_how_much_faster_views_were_gained_than_the_growth_law_expects() -> None:
-    assert counts(1.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(0.0, abs=0.01)
-    assert counts(2.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(np.log(2), abs=0.01)
+    same, doubled = (counts(factor).excess(Growth(), BEFORE, AFTER) for factor in (1.0, 2.0))
+    assert same is not None and doubled is not None
+    assert same.value == pytest.approx(0.0, abs=0.01)
+    assert doubled.value == pytest.approx(np.log(2), abs=0.01)
 
 
 @pytest.fixture
@@ -215,11 +218,31 @@ def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> 
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)
     drift, variance = unchanged.near(24 * 15.0)
     assert excess is not None
-    assert abs(excess - np.log(1.5)) > 0.3
-    assert excess - drift == pytest.approx(np.log(1.5), abs=0.15)
+    assert abs(excess.value - np.log(1.5)) > 0.3
+    assert excess.value - drift == pytest.approx(np.log(1.5), abs=0.15)
     assert variance >= LEAST_VARIANCE
     assert unchanged.near(24 * 200.0) == (0.0, ASSUMED_VARIANCE), "no unchanged video is so old"
     assert Unchanged.of([], law).near(100.0) == (0.0, ASSUMED_VARIANCE)
+
+
+@pytest.mark.parametrize("level", [600, 3_000, 100_000])
+def test_a_change_without_effect_is_rarely_decided_however_few_views_the_video_gains(level: int) -> None:
+    random, law = np.random.default_rng(0), Growth()
+
+    def drawn(final_views: float) -> Counts:
+        expected = np.diff(final_views * np.exp(law.log_share(HOURS)), prepend=0.0)
+        varied = expected * np.exp(random.normal(0, 0.05, len(HOURS)))
+        return Counts(HOURS, np.cumsum(random.poisson(varied)).astype(float), ("one",) * len(HOURS))
+
+    unchanged = tuple(drawn(final) for final in np.geomspace(1e4, 1e6, 100))
+    versions = {"title_a": "t", "title_b": "t", "sha256_a": A, "sha256_b": B, "channel_id": "c"}
+    ages = {"old_from": 0.0, "old_until": BEFORE[1], "new_from": AFTER[0], "new_until": AFTER[1]}
+    names = [f"{number}" for number in range(300)]
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    rows = pd.DataFrame([{"video_id": name, "happened_at": at, **versions, **ages} for name in names])
+    pairs, _ = Changes(rows, {name: drawn(level) for name in names}, unchanged).pairs(law)
+    assert len(pairs) > 250
+    assert pairs.decided.mean() < 0.06
 
 
 @pytest.mark.parametrize(
