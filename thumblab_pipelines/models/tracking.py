@@ -45,7 +45,7 @@ Without this query, MLflow 3.17 shows the page that was last chosen in the same 
 the query. Other versions choose the page by the kind of the experiment, see `_KIND`.
 """
 
-_LOCK = 7_204_117
+_LOCK = 7_204_120
 """The key of the PostgreSQL advisory lock that a process holds while it logs a model.
 
 The number is arbitrary, but nothing else in the database may use the same number for an advisory lock.
