@@ -17,7 +17,7 @@ from thumblab_pipelines.owner_ctr.studio_column_names import IMPRESSIONS, RATE, 
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
 from thumblab_pipelines.owner_ctr.studio_numbers import count, number, without_percent
-from thumblab_pipelines.owner_ctr.studio_period import period_of_file
+from thumblab_pipelines.owner_ctr.studio_period import first_day, period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
 from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID, require_video_id
 from thumblab_pipelines.tables.problems import RowProblem
@@ -77,10 +77,11 @@ def import_studio(
     """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more such files.
 
     An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
-    newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the
-    same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
-    same file changes nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to
-    store. By default, the videos of a channel that somebody added with a named API key are not stored (docs/keys.md).
+    newest export. A row without totals is a bad row: the period of the export begins after the publication. `as_of`:
+    the day on which the export was made, see `export_day`. If several tables of a .zip have the same video, the row
+    with the most impressions is used, because lifetime totals only grow. A second import of the same file changes
+    nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to store. By default, the
+    videos of a channel that somebody added with a named API key are not stored (docs/keys.md).
     Video ids are public, so this person may have added a channel of somebody else. The person could then see the
     click-through rates that this function imports.
 
@@ -95,7 +96,7 @@ def import_studio(
         location = f" (in {where.removeprefix(f'{path} > ')})" if len(tables) > 1 else ""
         report.tables += 1
         report.remarks += [remark + location for remark in table.remarks]
-        for reach in _read(table, report, location):
+        for reach in _read(table, report, location, first_day(where, path)):
             previous = reach_by_video.get(reach.video_id)
             repeated += previous is not None
             if previous is None or previous.impressions <= reach.impressions:
@@ -135,10 +136,12 @@ def not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
         return set(video_ids) - set(connection.scalars(of_keys))
 
 
-def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_Reach]:
+def _read(table: StudioTable, report: StudioImport, location: str, first: date | None) -> Iterator[_Reach]:
     """Yield the good rows of a table. Add the bad rows to `report.problems`.
 
-    `location`: text that names the table in the file. The text is added at the end of each problem.
+    `location`: text that names the table in the file. The text is added at the end of each problem. `first`: the first
+    day of the table's period, or None if it is not known. If a video was published earlier, its row is not good,
+    because it has only a part of the video's impressions.
     """
     first_seen: dict[str, int] = {}
     commas, published = DecimalCommas(table), table.published()
@@ -148,7 +151,13 @@ def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_
             report.problems.append(replace(row, problem=row.problem + location))
             continue
         try:
-            reach = _parse(row, commas, published[row.line])
+            on = published[row.line]
+            if first is not None and on is not None and on < first:
+                raise ValueError(
+                    f"the video was published on {on}, and the period of the export begins on {first}, so these are not "
+                    "the totals of the video; export the period Lifetime"
+                )
+            reach = _parse(row, commas, on)
             if reach.video_id in first_seen:
                 raise ValueError(f"the video is on line {first_seen[reach.video_id]} already")
         except ValueError as error:

@@ -39,3 +39,13 @@ def period_of(where: str) -> Period | None:
 def period_of_file(path: Path) -> Period | None:
     """Return the period in the name of the file or of its folder. Return None if neither name has a period."""
     return period_of(path.name) or period_of(path.absolute().parent.name)
+
+
+def first_day(where: str, path: Path) -> date | None:
+    """Return the first day of the period of a table in the export at `path`. Return None if no name has a period.
+
+    `where`: the location of the table, such as `export.zip > Table data.csv`. The table lacks the views and impressions
+    that a video got before this day.
+    """
+    period = period_of(where.removeprefix(str(path))) or period_of_file(path)
+    return None if period is None else period.first

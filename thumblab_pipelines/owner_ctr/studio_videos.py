@@ -13,7 +13,7 @@ from thumblab_pipelines.owner_ctr.studio_columns import TableColumns
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
 from thumblab_pipelines.owner_ctr.studio_numbers import count, is_nothing, seconds
-from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
+from thumblab_pipelines.owner_ctr.studio_period import first_day
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables
 
 _NEEDED = (TITLE, PUBLISHED, VIEWS)
@@ -74,8 +74,7 @@ def read_videos(
     tables, _ = read_tables(path, given)
     read = []
     for where, table in tables.items():
-        period = period_of(where.removeprefix(str(path))) or period_of_file(path)
-        _merge(table, day, None if period is None else period.first, into)
+        _merge(table, day, first_day(where, path), into)
         columns = table.columns
         missing = tuple(name for name in _NEEDED if name not in columns.at)
         read.append(TableColumns(where, columns.header, columns.at, missing))

@@ -88,6 +88,19 @@ def test_newer_export_replaces_an_older_one_and_not_the_other_way_round(lab: Lab
     }
 
 
+def test_an_export_of_a_part_of_the_time_does_not_replace_totals(lab: Lab, export: Callable[..., Path]) -> None:
+    a, b = ids(2)
+    import_studio(lab, export([row(a, "200000", "4.5")], name="Content 2015-01-01_2026-03-01 Me.csv"))
+    rows = [row(a, "300", "2"), [b, "New", "2026-03-05", "400", "3"]]
+    report = import_studio(lab, export(rows, name="Content 2026-03-02_2026-03-20 Me.csv"))
+    # The first video was published on 1 January, so the period lacks most of its impressions.
+    assert {name: row.impressions for name, row in stored(lab).items()} == {a: 200_000, b: 400}
+    assert [problem.line for problem in report.problems] == [3]
+    assert "export the period Lifetime" in report.problems[0].problem
+    with pytest.raises(LabError, match="2026-03-02, so these are not the totals of the video"):
+        import_studio(lab, export([row(a, "300", "2")], name="Content 2026-03-02_2026-03-20 Me.csv"))
+
+
 def test_default_day_is_the_day_of_the_file(lab: Lab, export: Callable[..., Path]) -> None:
 
     path = export([row(ids(1)[0])])
