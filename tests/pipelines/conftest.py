@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
@@ -54,6 +55,25 @@ def emptied_lab(module_lab: Lab) -> Callable[..., Lab]:
         return module_lab
 
     return empty
+
+
+@pytest.fixture
+def use_time_zone() -> Iterator[Callable[[Lab, str], None]]:
+    """A function that sets the time zone in which a lab's database returns moments. The test's end resets it."""
+    changed: list[Lab] = []
+
+    def alter(lab: Lab, change: str) -> None:
+        with lab.engine.begin() as connection:
+            connection.execute(text(f'ALTER DATABASE "{lab.engine.url.database}" {change}'))
+        lab.engine.dispose()  # Only new connections use the changed time zone.
+
+    def use(lab: Lab, zone: str) -> None:
+        changed.append(lab)
+        alter(lab, f"SET timezone TO '{zone}'")
+
+    yield use
+    for lab in changed:
+        alter(lab, "RESET timezone")
 
 
 @pytest.fixture(scope="session")

@@ -298,7 +298,7 @@ def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: Imp
     # The import has left out videos without a date, because `ExportedVideo.lacks` reports a missing date.
     assert video.published is not None
     published = _start_of(video.published)
-    if known is not None and known.published_at.date() == video.published:
+    if known is not None and known.published_at.astimezone(UTC).date() == video.published:
         published = known.published_at  # The lab may know the exact time of publication. The export has only the day.
     for day, views in sorted(video.views.items()):
         yield VideoRecord(

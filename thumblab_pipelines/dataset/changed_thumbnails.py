@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -281,12 +282,14 @@ def _counts(row: Any) -> Counts:
 
 
 def _row(change: Any, gap: float, variance: float) -> dict[str, Any]:
+    # The database gives moments in the time zone of its server. The id of a pair must not depend on this time zone.
+    happened_at = change.happened_at.astimezone(UTC)
     return {
-        "pair_id": f"change {change.video_id}: {change.happened_at.isoformat()}",
+        "pair_id": f"change {change.video_id}: {happened_at.isoformat()}",
         "channel_id": change.channel_id,
         "video_id": change.video_id,
         "source": CHANGED_THUMBNAIL,
-        "happened_on": change.happened_at.date(),
+        "happened_on": happened_at.date(),
         "title_a": change.title_a,
         "title_b": change.title_b,
         "gap": gap,

@@ -45,7 +45,8 @@ _RULE_COLUMNS = (
 # click-through rates come from the channel's owner, and are not used for Shorts. If a video changed its thumbnail or
 # title, its impressions and rates are used only if their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
-_OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
+_OWNERS = """c.is_short IS NOT TRUE AND (
+    p.until IS NULL OR p.until = 'infinity' OR c.last_day < (p.until AT TIME ZONE 'UTC')::date)"""
 
 
 def _microseconds(moment: str) -> str:

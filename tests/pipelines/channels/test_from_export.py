@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def test_a_second_import_changes_nothing_and_requests_no_picture(owner: Owner, t
     assert (again.new, again.videos, again.downloaded) == (0, 8, 0)
     assert [count(owner.lab, table) for table in (videos, video_stats, thumbnails, video_reach)] == before
     assert owner.emulator.counts.images == requested
+
+
+def test_an_import_keeps_the_exact_time_of_publication_in_every_time_zone(
+    owner: Owner, tmp_path: Path, use_time_zone: Callable[[Lab, str], None]
+) -> None:
+    path = write(tmp_path / NAME, owner.rows(2))
+    add(owner, path)
+    use_time_zone(owner.lab, "Pacific/Honolulu")
+    with owner.lab.engine.begin() as connection:
+        connection.execute(update(videos).values(published_at=videos.c.published_at + timedelta(hours=5)))
+    add(owner, path)
+    with owner.lab.engine.connect() as connection:
+        moments = connection.scalars(select(videos.c.published_at)).all()
+    assert [moment.astimezone(UTC).hour for moment in moments] == [5, 5]
 
 
 def test_exports_are_merged_and_an_unreadable_one_is_named(owner: Owner, tmp_path: Path) -> None:

@@ -192,6 +192,16 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
     assert len(changes.counts["changed"].ages) == 20
 
 
+def test_pairs_and_their_days_do_not_depend_on_the_time_zone_of_the_database(
+    changing: Lab, use_time_zone: Callable[[Lab, str], None]
+) -> None:
+    # The new picture was first seen at midnight in UTC, which is the evening of the day before in Honolulu.
+    use_time_zone(changing, "Pacific/Honolulu")
+    pairs, _ = read_changes(changing).pairs(Growth())
+    assert pairs.pair_id.tolist() == ["change changed: 2026-10-07T00:00:00+00:00"]
+    assert pairs.happened_on.tolist() == [date(2026, 10, 7)]
+
+
 def test_videos_of_a_retired_niche_give_no_changed_thumbnail_and_no_drift(changing: Lab) -> None:
     other = {"niche": "news", "channel_id": "c", "title": "t", "tags": [], "source": "youtube", "format": "video"}
     day = [datetime(2026, 10, n, tzinfo=UTC) for n in range(1, 5)]

@@ -5,14 +5,14 @@ Training uses the thumbnail and the title that a video showed while its views we
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import delete, insert, text, update
 
-from thumblab_core.database.tables import channels, thumbnail_versions, video_stats, videos, views_at_age
+from thumblab_core.database.tables import channels, thumbnail_versions, video_reach, video_stats, videos, views_at_age
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
@@ -143,6 +143,20 @@ def test_views_at_an_age_are_unknown_if_a_count_behind_them_is_from_after_the_ch
     assert (corpus.age_hours["picture"], corpus.age_hours["title"]) == (160, 184)
     assert np.isnan(corpus.views_at_168["picture"])
     assert 16_000 < corpus.views_at_168["title"] < 18_400
+
+
+def test_a_rate_is_unused_from_the_last_day_of_the_first_version_on_in_utc(
+    changing: Changing, use_time_zone: Callable[[Lab, str], None]
+) -> None:
+    # The first version was last seen on 3 September at 02:00 in UTC. In Honolulu, this is still 2 September.
+    use_time_zone(changing.lab, "Pacific/Honolulu")
+    rate = {"source": "studio", "impressions": 100, "click_through_rate": 0.05, "imported_at": after(60)}
+    for day, is_used in ((date(2026, 9, 2), True), (date(2026, 9, 3), False)):
+        with changing.lab.engine.begin() as connection:
+            connection.execute(delete(video_reach))
+            connection.execute(insert(video_reach).values(video_id="picture", day=day, **rate))
+        corpus = read_corpus(changing.lab, "i", "t").set_index("video_id")
+        assert bool(np.isfinite(corpus.click_through_rate["picture"])) == is_used
 
 
 def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: Changing) -> None:
