@@ -128,8 +128,9 @@ def measure_quality(lab: Lab) -> list[ReleaseQuality]:
 def _quality(
     release: str, served: bool, kept: int, decided: Sequence[DecidedPair], published: Sequence[PublishedPair]
 ) -> ReleaseQuality:
-    claimed = latest_pairs([pair for pair in decided if pair.claimed is not None])
-    ordered = latest_pairs([pair for pair in decided if pair.claimed is None])
+    latest = latest_pairs(decided)
+    claimed = [pair for pair in latest if pair.claimed is not None]
+    ordered = [pair for pair in latest if pair.claimed is None]
     videos = _of_videos(latest_published_pairs(published))
     return ReleaseQuality(release, served, kept, _of_experiments(claimed), _of_evidence(ordered), videos)
 

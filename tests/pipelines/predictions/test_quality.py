@@ -103,6 +103,15 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 
+@pytest.mark.parametrize("last", ["model", "evidence"])
+def test_a_question_that_was_answered_by_evidence_and_by_the_model_counts_once(lab: Lab, last: str) -> None:
+    for hours, ordered_by in enumerate(sorted(("model", "evidence"), key=lambda name: name == last)):
+        predict(lab, "a", "b", ordered_by=ordered_by, scored_at=SCORED + timedelta(hours=hours))
+    experiment(lab, "a", "b", winner=1)
+    quality = measure(lab)[EVERY]
+    assert (quality.experiments is not None, quality.evidence is not None) == (last == "model", last == "evidence")
+
+
 def test_calibrated_claims_pass_and_their_figures_are_plain_numbers(lab: Lab) -> None:
     claim_many(lab, 40, claimed=0.75, true=0.75)
     join_outcomes(lab)
