@@ -45,9 +45,9 @@ PACKAGES: FittedTo = "packages"
 
 `VIDEOS`: the views of pairs of videos, without the part that their titles and contexts explain. `EXPERIMENTS`: results
 of experiments, in which one video showed two pictures. `PACKAGES`: the views of pairs of videos. The slope for packages
-of a title and a picture is always fitted to `PACKAGES`. `RESIDUALS`: the views of pairs of videos, without the part
-that their contexts explain. In models of older versions of the lab, the slope for pictures was fitted to `PACKAGES` or
-to `RESIDUALS`.
+of a title and a picture is always fitted to `PACKAGES`. With too few pairs, the slope for pictures is fitted to
+`PACKAGES` too. `RESIDUALS`: the views of pairs of videos, without the part that their contexts explain. In models of
+older versions of the lab, the slope for pictures was fitted to `PACKAGES` or to `RESIDUALS`.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}

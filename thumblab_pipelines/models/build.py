@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
     from thumblab_pipelines.training.train import TrainedRanking
 
-_VERSION = 9
+_VERSION = 10
 """Version of the training code, which is part of the digest of a model's inputs.
 
 Raise this number when a change of the code gives a different model for the same inputs. Otherwise the lab would reuse a

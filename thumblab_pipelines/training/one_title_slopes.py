@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thumblab_core.arrays import Float64s, Floats
-from thumblab_core.ranking.trained_ranker import EXPERIMENTS, VIDEOS, FittedTo
+from thumblab_core.ranking.trained_ranker import EXPERIMENTS, PACKAGES, VIDEOS, FittedTo
 from thumblab_pipelines.statistics.calibration import LEAST_SLOPE, fit_coefficients, fit_slope
 from thumblab_pipelines.statistics.held_out_scores import PictureGaps
 from thumblab_pipelines.training.context import Context
@@ -75,5 +75,5 @@ def _slope(corpus: Corpus, context: Context, data: SlopeData) -> tuple[float, Fi
     gaps = np.stack([from_pictures, rest, from_context], axis=1)
     gaps = gaps[np.isfinite(gaps).all(axis=1)]
     if len(gaps) < LEAST_PAIRS_FOR_SLOPE:
-        return data.slope, VIDEOS
+        return data.slope, PACKAGES
     return float(np.clip(fit_coefficients(gaps)[0], LEAST_SLOPE, data.slope)), VIDEOS

@@ -338,7 +338,7 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     rows = np.flatnonzero(np.isfinite(target))
     if len(rows) < LEAST_PLACED:
         return None
-    low, high = np.percentile(expected, [5, 95])
+    low, high = np.percentile(expected[rows], [5, 95])
     constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
     rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
     # `least` is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is

@@ -228,9 +228,10 @@ class ScoreAnswer(FrozenModel):
             "The data to which the win probabilities were fitted. `experiments`: tests of pictures on at least 50 "
             "videos of five channels. `videos`: views of whole videos, without the part that their titles and contexts "
             "explain. For the same difference of scores, probabilities from `videos` are never more certain than "
-            "probabilities from `packages`. `packages`: views of whole videos. Models of an older version of the lab "
-            "may also have `residuals` or `packages` for the question `one_title`. Both then mean: views of whole "
-            "videos. Null if there are no win probabilities."
+            "probabilities from `packages`. `packages`: views of whole videos. For the question `one_title`, models "
+            "that were trained with few videos have `packages`, and models of an older version of the lab have "
+            "`residuals` or `packages`. All of these mean: views of whole videos. Null if there are no win "
+            "probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(

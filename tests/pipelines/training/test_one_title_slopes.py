@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from thumblab_core.ranking.trained_ranker import Calibration
+from thumblab_core.ranking.trained_ranker import PACKAGES, VIDEOS, Calibration
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.pairing import pair_up
 from thumblab_pipelines.dataset.splits import TEST
@@ -51,6 +51,7 @@ def test_a_slope_of_one_title_is_never_steeper_than_that_of_whole_videos(trained
     assert calibration.one_title is not None
     assert 0 < calibration.slope_of(adapted=False) <= calibration.slope
     assert 0 < calibration.slope_of(adapted=True) <= calibration.slope_adapted
+    assert calibration.one_title_from == (VIDEOS, VIDEOS)
 
 
 def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(
@@ -59,6 +60,7 @@ def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(
     monkeypatch.setattr(one_title_slopes, "LEAST_PAIRS_FOR_SLOPE", 10**9)
     calibration = train(plant(channels=6, videos=40), TrainConfig(epochs=1)).ranker.calibration
     assert calibration.one_title == (calibration.slope, calibration.slope_adapted)
+    assert calibration.one_title_from == (PACKAGES, PACKAGES)
 
 
 def test_a_release_of_an_older_version_is_used_with_the_slopes_of_whole_videos() -> None:

@@ -268,6 +268,8 @@ def test_the_absolute_head_is_measured_on_validation_videos(
     assert informed is not None
     assert informed.videos == len(data.rows(VALIDATION))
     assert informed.low > 0.3
+    expected = trained.ranker.predict_inputs(dataset_inputs(data)[data.rows(VALIDATION)]).engagement
+    assert informed.spread == pytest.approx(np.ptp(np.percentile(expected, [5, 95])), abs=1e-5)
     assert trained.ranker.why_no_engagement is None
     uninformed = without_signal[1].ranker
     assert uninformed.engagement_accuracy is not None and uninformed.engagement_accuracy.low < 0
