@@ -193,7 +193,8 @@ class ScoreAnswer:
 
     score_among: Literal["niche", "channel"] = "niche"
     """The scores with which a candidate's score is compared to get the percentile `score`. These are the scores of the
-    niche's library. If the answer is adapted, these are the scores of the channel's own videos.
+    niche's videos in the training pairs of the model. If the answer is adapted, these are the scores of the
+    channel's own videos.
     """
 
     channel: ChannelOut | None = None

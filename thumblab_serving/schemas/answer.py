@@ -238,8 +238,8 @@ class ScoreAnswer(FrozenModel):
         default="niche",
         description=(
             "The scores with which a candidate's score is compared to get the percentile `score`. These are the "
-            "scores of the niche's library. If the answer is adapted, these are the scores of the channel's own "
-            "videos."
+            "scores of the niche's videos in the training pairs of the model. If the answer is adapted, these are the "
+            "scores of the channel's own videos."
         ),
     )
     channel: ChannelOut | None = Field(
