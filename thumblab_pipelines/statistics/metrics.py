@@ -50,6 +50,26 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float((first_ranks * second_ranks).sum()) / norm if norm > 0 else 0.0
 
 
+def correlation_within(first: Floats, second: Floats, group: Rows) -> tuple[float, float]:
+    """Return Spearman's correlation of two arrays [n] within groups, and the lower end of its 95 % interval.
+
+    `group` [n]: the number of each value's group. The mean of each group is subtracted first, so differences between
+    groups do not count. The interval is from Fisher's transformation [1]_, and each group costs one value.
+
+    .. [1] R. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", Metron, 1921.
+    """
+    count = np.bincount(group)
+    centred = [
+        values - (np.bincount(group, values) / np.maximum(count, 1))[group]
+        for values in (np.asarray(first, np.float64), np.asarray(second, np.float64))
+    ]
+    correlation = rank_correlation(*centred)
+    # The correlation is clipped, because the transformation of 1 is infinite.
+    transformed = np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
+    independent = max(len(first) - int(np.count_nonzero(count)) - 2, 1)
+    return correlation, float(np.tanh(transformed - 1.96 / np.sqrt(independent)))
+
+
 def channel_correlations(
     scores: Floats, truth: npt.ArrayLike, channel: npt.ArrayLike, rows: Iterable[int] | Rows, least: int = 10
 ) -> dict[str, float]:

@@ -26,6 +26,7 @@ from thumblab_pipelines.ray_cluster.cluster import Cluster
 from thumblab_pipelines.ray_cluster.connection import cluster_errors
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
+from thumblab_pipelines.statistics.metrics import correlation_within, numbered
 from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
@@ -286,10 +287,11 @@ def _calibrate(
     # adapters for the calibration are fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
-    slope_adapted = fit_slope(gaps_adapted)
-    # `gaps` comes from the models that were trained without a third of the channels. If no such model could be trained,
-    # `gaps` is empty, and the slope that was measured on known channels is the best estimate.
-    slope = fit_slope(gaps) if len(gaps) else slope_adapted
+    # `gaps` comes from the models that were trained without a third of the channels, and is empty if no such model could
+    # be trained. `gaps_adapted` is empty if no channel has two validation videos. The other slope is then the best
+    # estimate.
+    slope = fit_slope(gaps if len(gaps) else gaps_adapted)
+    slope_adapted = fit_slope(gaps_adapted if len(gaps_adapted) else gaps)
     validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
     pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))
     one_title, fitted_to = one_title_slopes(
@@ -331,17 +333,14 @@ def _informed(corpus: Corpus, expected: Floats) -> dict[str, float] | None:
     The absolute head is the ranker's output for engagement. `expected` [n]: predictions of the absolute
     head. The keys of the result are the fields of `EngagementAccuracy`.
     """
-    from scipy.stats import spearmanr
-
     measured = corpus.learns_ctr(corpus.data.learnt(TRAIN))
     target = corpus.absolute_target(corpus.validation, measured)
     rows = np.flatnonzero(np.isfinite(target))
     if len(rows) < LEAST_PLACED:
         return None
+    # The click-through rates of two channels differ for many reasons, so they are compared within channels. Percentiles
+    # are relative to the channel already.
+    group = numbered(corpus.channel[rows])[0] if measured else np.zeros(len(rows), np.intp)
+    rank, least = correlation_within(expected[rows], target[rows], group)
     low, high = np.percentile(expected[rows], [5, 95])
-    constant = expected[rows].min() == expected[rows].max() or target[rows].min() == target[rows].max()
-    rank = 0.0 if constant else float(spearmanr(expected[rows], target[rows]).statistic)
-    # `least` is the lower end of the 95 % interval of the correlation, by Fisher's transformation. The correlation is
-    # clipped, because the transformation of 1 is infinite.
-    least = float(np.tanh(np.arctanh(np.clip(rank, -1 + 1e-9, 1 - 1e-9)) - 1.96 / np.sqrt(len(rows) - 3)))
     return asdict(EngagementAccuracy(rank, least, len(rows), float(high - low)))

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from thumblab_pipelines.statistics.metrics import (
     channel_correlations,
+    correlation_within,
     numbered,
     pair_auc,
     rank_correlation,
@@ -40,6 +41,19 @@ def test_the_rank_correlation_equals_that_of_scipy(length: int, seed: int) -> No
     first, second = random.integers(0, 6, length), random.standard_normal(length)
     expected = spearmanr(first, second).statistic if len(set(first)) > 1 else 0.0
     assert rank_correlation(first, second) == pytest.approx(expected)
+
+
+def test_a_correlation_within_groups_ignores_the_differences_between_groups() -> None:
+    random = np.random.default_rng(0)
+    group = np.repeat([0, 1], 60)
+    first, second = (10.0 * group + random.standard_normal(120) for _ in range(2))
+    correlation, low = correlation_within(first, second, group)
+    assert rank_correlation(first, second) > 0.7
+    assert abs(correlation) < 0.2 and low < 0
+    # Within one group, the result is Spearman's correlation with the usual interval of n - 3 values.
+    one, low = correlation_within(first, second, np.zeros(120, int))
+    assert one == pytest.approx(rank_correlation(first, second))
+    assert low == pytest.approx(np.tanh(np.arctanh(one) - 1.96 / np.sqrt(117)))
 
 
 def test_a_channel_with_too_few_videos_of_known_truth_has_no_correlation() -> None:

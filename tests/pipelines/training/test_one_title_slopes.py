@@ -13,7 +13,7 @@ import pytest
 from thumblab_core.ranking.trained_ranker import PACKAGES, VIDEOS, Calibration
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.pairing import pair_up
-from thumblab_pipelines.dataset.splits import TEST
+from thumblab_pipelines.dataset.splits import TEST, VALIDATION
 from thumblab_pipelines.statistics.calibration import expected_calibration_error
 from thumblab_pipelines.training import one_title_slopes
 from thumblab_pipelines.training.config import TrainConfig
@@ -61,6 +61,15 @@ def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(
     calibration = train(plant(channels=6, videos=40), TrainConfig(epochs=1)).ranker.calibration
     assert calibration.one_title == (calibration.slope, calibration.slope_adapted)
     assert calibration.one_title_from == (PACKAGES, PACKAGES)
+
+
+def test_without_validation_pairs_adapted_scores_get_the_slope_of_unadapted_scores(
+    plant: Callable[..., Dataset],
+) -> None:
+    data = plant(channels=12, videos=9)  # Of nine videos, only one is in the validation part.
+    assert not (data.pairs.part == VALIDATION).any()
+    calibration = train(data, TrainConfig(epochs=1)).ranker.calibration
+    assert calibration.slope_adapted == calibration.slope != 1.0
 
 
 def test_a_release_of_an_older_version_is_used_with_the_slopes_of_whole_videos() -> None:
