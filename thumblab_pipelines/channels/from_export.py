@@ -7,7 +7,7 @@ YouTube's image host by the ids of the videos.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +301,9 @@ def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: Imp
     if known is not None and known.published_at.astimezone(UTC).date() == video.published:
         published = known.published_at  # The lab may know the exact time of publication. The export has only the day.
     for day, views in sorted(video.views.items()):
+        # An export has the views of its whole last day. A video of this day has then been online for half a day on
+        # average. With an age of 0, the correction for age would multiply its views by far too much.
+        half_a_day_later = min(published + timedelta(hours=12), _start_of(day) + timedelta(days=1))
         yield VideoRecord(
             video_id=video.video_id,
             niche=result.niche,
@@ -311,7 +314,7 @@ def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: Imp
             tags=() if known is None else tuple(known.tags),
             thumbnail_urls=picture_urls(lab, video.video_id),
             source=SOURCE,
-            observed_at=max(_start_of(day), published),
+            observed_at=max(_start_of(day), half_a_day_later),
             view_count=views,
         )
 
