@@ -9,6 +9,7 @@ from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_pipelines.collection.crawl_rules import KEPT, OUTLIER
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.refreshing import due_videos
+from thumblab_pipelines.videos.deletion import drop_channels
 from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 
 EXPIRED, STALE = "at the end of their time in the library", "not refreshed in 30 days"
@@ -47,13 +48,14 @@ WHERE k.channel_id = c.channel_id AND k.niche = :niche
 if the crawl has not read the uploads of its channel since `before`, or if its video was published before `window`.
 """
 
-_DELETE_UNUSED_CHANNELS = text("""
-DELETE FROM channels c
+_UNUSED_CHANNELS = text("""
+SELECT c.channel_id FROM channels c
 WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
   AND COALESCE(c.refreshed_at, (SELECT k.found_at FROM crawl_channels k WHERE k.channel_id = c.channel_id))
       < :before
+ORDER BY c.channel_id
 """)
-"""This statement deletes the channels that have no video and were not refreshed since `before`."""
+"""This statement selects the channels that have no video and were not refreshed since `before`."""
 
 
 def expire(lab: Lab, niche: str, now: datetime, deletion: LimitedDeletion, oldest: bool = False) -> None:
@@ -120,6 +122,9 @@ def delete_stale(lab: Lab, niche: str, now: datetime, deletion: LimitedDeletion)
 
 
 def delete_unused_channels(lab: Lab, now: datetime) -> int:
-    """Delete the channels that have no video and were not refreshed within 30 days. Return their number."""
+    """Delete the channels that have no video and were not refreshed within 30 days. Return how many were deleted.
+
+    The row of a channel that belongs to an API key stays without its facts from YouTube, see `drop_channels`.
+    """
     with lab.engine.begin() as connection:
-        return connection.execute(_DELETE_UNUSED_CHANNELS, {"before": now - LONGEST}).rowcount
+        return drop_channels(connection, list(connection.scalars(_UNUSED_CHANNELS, {"before": now - LONGEST})))

@@ -4,18 +4,17 @@ A video or channel is due when its last refresh is more than `refresh_days` days
 that facts are refreshed before they are 30 days old.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import select, text, update
 
-from thumblab_core.database.tables import channels, crawl_channels, videos
+from thumblab_core.database.tables import videos
 from thumblab_pipelines.collection.crawl_rules import GONE
 from thumblab_pipelines.collection.refetch import refetch
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches
-from thumblab_pipelines.videos.deletion import delete_videos
+from thumblab_pipelines.videos.deletion import collected_videos, delete_channels
 from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
@@ -101,7 +100,8 @@ def refresh_due(
 def _refresh_channels(
     lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: LimitedDeletion, progress: Progress
 ) -> None:
-    """Refresh the channels that are due. Then delete the channels that are no longer on YouTube, with their videos.
+    """Refresh the channels that are due. Then delete the channels that are no longer on YouTube, with the videos that
+    were collected from YouTube.
 
     If `deletion` does not allow deleting all these videos, no channel is deleted. Raises `YouTubeError` if YouTube
     reports an implausible number of closed channels (see `_IMPLAUSIBLE_CLOSURES`).
@@ -123,25 +123,10 @@ def _refresh_channels(
             save_channels(connection, records)
         closed += gone
     with lab.engine.connect() as connection:
-        videos_of_closed = _videos_of(connection, closed)
-    if deletion.allows(CLOSED, len(videos_of_closed)):
+        videos_of_closed = collected_videos(connection, closed)
+    if closed and deletion.allows(CLOSED, len(videos_of_closed)):
         with lab.engine.begin() as connection:
-            deletion.deleted[CLOSED] += _delete_channels(connection, closed)
-
-
-def _videos_of(connection: Connection, channel_ids: Sequence[str]) -> Sequence[str]:
-    return connection.scalars(select(videos.c.video_id).where(videos.c.channel_id.in_(channel_ids))).all()
-
-
-def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
-    """Delete the channels with their videos and their rows in `crawl_channels`. Return how many videos were deleted."""
-    if not channel_ids:
-        return 0
-    # The rows in `crawl_channels` are deleted first, to avoid a deadlock with a running crawl (see `delete_videos`).
-    connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
-    deleted = delete_videos(connection, _videos_of(connection, channel_ids))
-    connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))
-    return deleted
+            deletion.deleted[CLOSED] += delete_channels(connection, closed)
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
