@@ -207,7 +207,7 @@ class _Copy:
         for done, path in enumerate(wanted, 1):
             if (key := f"{name}/{path}") not in self.files.sums:
                 with suppress(FileNotFoundError):
-                    kept = self.files.keep_same(source / path, key)
+                    kept = self.files.keep_same(source / path, key, never_changes=name != ARTIFACTS)
                     self.files.sums[key] = kept or self.files.copy(source / path, self.folder / key)
             if not done % 50 or done == len(wanted):
                 self.progress(f"copying {name}", done, len(wanted))

@@ -23,15 +23,21 @@ class CopiedFiles:
     kept: int = 0
     bytes: int = 0
 
-    def keep_same(self, source: Path, key: str) -> str | None:
+    def keep_same(self, source: Path, key: str, never_changes: bool) -> str | None:
         """Return the checksum of the copy of `source` in the backup, or None if the backup has no usable copy.
 
-        Raises `FileNotFoundError` if the lab has deleted the file.
+        `never_changes`: whether only damage can change the size of `source`. Then an undamaged copy is kept even if its
+        size differs. Raises `FileNotFoundError` if the lab has deleted the file.
         """
         size, target = source.stat().st_size, self.folder / key
-        if not target.is_file() or target.stat().st_size != size:
+        if not target.is_file():
             return None
         checksum = self.earlier.get(key)
+        if target.stat().st_size != size:
+            if not never_changes or checksum is None or file_checksum(target) != checksum:
+                return None
+            self.kept += 1
+            return checksum
         # A copy without a stored checksum may be damaged, because the machine may have crashed during an earlier
         # backup. So the copy is compared with `source`.
         if checksum is None:

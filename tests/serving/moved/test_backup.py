@@ -191,6 +191,21 @@ def test_a_backup_keeps_the_last_copy_of_a_lost_file(copied: Any, shell: Shell, 
     assert {path: path.read_bytes() for path in files} == files
 
 
+def test_a_file_that_was_cut_short_in_the_lab_does_not_replace_its_copy(
+    copied: Any, shell: Shell, tmp_path: Path
+) -> None:
+    backup, lab = tmp_path / "backup", copied.settings
+    printed(shell(lab, "backup", str(backup), "--json"))
+    for name, folder in ((contents.IMAGES, lab.images), (contents.RELEASES, lab.releases)):
+        copy = next(path for path in sorted((backup / name).rglob("*")) if path.is_file() and path.stat().st_size)
+        whole, harmed = copy.read_bytes(), folder / copy.relative_to(backup / name)
+        harmed.write_bytes(whole[:-1])
+        printed(shell(lab, "backup", str(backup), "--json"))
+        assert copy.read_bytes() == whole
+        harmed.write_bytes(whole)
+    assert shell(lab, "backup", str(backup), "--verify").exit_code == 0
+
+
 def test_a_folder_that_cannot_be_read_ends_a_backup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert list(contents.walk(tmp_path / "none")) == []
 
