@@ -22,6 +22,7 @@ from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.ray_cluster.computed import computed
+from thumblab_pipelines.videos.deletion import lock_videos
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
@@ -162,10 +163,15 @@ def delete_encoding_failures(lab: Lab, niche: str) -> None:
 
 
 def _save(lab: Lab, encoder: str, good: Sequence[Source], vectors: Vectors, failed: Sequence[Source]) -> None:
-    """Save the vectors of the `good` sources, and record the `failed` sources, in one transaction."""
+    """Save the vectors of the `good` sources, and record the `failed` sources, in one transaction.
+
+    Videos that were deleted while their pictures or titles were encoded are left out.
+    """
     with lab.engine.begin() as connection:
+        present = lock_videos(connection, {source.video_id for source in (*good, *failed)})
+        failed = [source for source in failed if source.video_id in present]
         for table in (CURRENT, EARLIER):
-            rows = [row for row, source in enumerate(good) if source.table == table]
+            rows = [row for row, each in enumerate(good) if each.table == table and each.video_id in present]
             keys = [(good[row].video_id, good[row].digest) for row in rows]
             if keys:
                 save_vectors(connection, encoder, keys, vectors[rows], table)

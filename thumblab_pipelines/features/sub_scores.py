@@ -21,6 +21,7 @@ from thumblab_pipelines.features.measuring_work import Measuring, Models, Unmeas
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.ray_cluster.computed import computed
+from thumblab_pipelines.videos.deletion import lock_videos
 
 _BATCH = 64
 
@@ -135,12 +136,17 @@ def _columns(measurement: Measurement) -> dict[str, Any]:
 
 
 def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
+    """Save rows of `visual_features`. Videos that were deleted while they were measured are left out."""
     if not values:
         return
-    statement = insert(visual_features).values(values)
+    statement = insert(visual_features)
     changed = {name: statement.excluded[name] for name in ("sha256", "version", *NAMES, "evidence")}
     with lab.engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=changed))
+        present = lock_videos(connection, {row["video_id"] for row in values})
+        rows = [row for row in values if row["video_id"] in present]
+        if rows:
+            statement = statement.values(rows).on_conflict_do_update(index_elements=["video_id"], set_=changed)
+            connection.execute(statement)
 
 
 def _measuring(lab: Lab) -> Measuring:

@@ -13,6 +13,8 @@ from thumblab_pipelines.collection import download
 from thumblab_pipelines.features import baselines, embed, encoding, sub_scores
 from thumblab_pipelines.features.check_vectors import check_embeddings
 from thumblab_pipelines.library import build
+from thumblab_pipelines.progress import Progress
+from thumblab_pipelines.videos.deletion import delete_videos
 
 
 def test_every_picture_and_title_gets_a_vector_and_nothing_is_encoded_twice(bench: Bench) -> None:
@@ -36,6 +38,23 @@ def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.Mon
     again = embed.embed(bench.lab, NICHE)
     assert (again.had, again.images) == (12, len(bench.ids()) - 12)
     assert sum(bench.pictures.batches) == len(bench.ids()) - 12
+
+
+def test_a_video_that_is_deleted_while_a_run_encodes_or_measures_is_left_out(bench: Bench) -> None:
+    encoded, measured = bench.ids()[:2]
+
+    def delete(doing: str, video_id: str) -> Progress:
+        def during(what: str, *_: int) -> None:
+            if doing in what and video_id in bench.ids():
+                with bench.lab.engine.begin() as connection:
+                    delete_videos(connection, [video_id])
+
+        return during
+
+    embed.embed(bench.lab, NICHE, delete("encoding thumbnails", encoded))
+    assert bench.vectors(bench.pictures.fingerprint) == bench.vectors(bench.titles.fingerprint) == len(bench.ids())
+    sub_scores.measure_features(bench.lab, NICHE, delete("measuring", measured))
+    assert [row.video_id for row in bench.rows(select(visual_features.c.video_id).order_by("video_id"))] == bench.ids()
 
 
 def test_only_a_changed_title_is_encoded_again(bench: Bench) -> None:
