@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.views import era
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.videos.deletion import lock_videos
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.client import YouTube
 
@@ -43,6 +44,9 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     missing = sorted(set(video_ids) - {record.video_id for record in records})
     gone = sorted(set(missing) - youtube.existing_videos(missing)) if missing else []
     with lab.engine.begin() as connection:
+        # A person may have forgotten a video since the caller read its id. Such a video must not be stored again.
+        present = lock_videos(connection, {record.video_id for record in records})
+        records = [record for record in records if record.video_id in present]
         save_videos(connection, records)
         # The uploader may have withdrawn the permission to train on the video. So the stored permission is replaced by
         # None, which means "unknown". The next run of `retain` then asks YouTube for the permission again.

@@ -14,8 +14,10 @@ from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX
 from thumblab_core.settings import settings
+from thumblab_pipelines.collection.refetch import refetch
 from thumblab_pipelines.library.changes import resume, roll_back, take_out
-from thumblab_pipelines.retention.forget_videos import forget_channel
+from thumblab_pipelines.retention.forget_videos import forget_channel, forget_videos
+from thumblab_pipelines.youtube.client import YouTube
 
 Shell = Callable[..., Result]
 
@@ -105,3 +107,12 @@ def test_a_forgotten_channel_leaves_no_video_no_figure_and_no_title(full: FullLa
     with full.lab.engine.connect() as connection:
         assert connection.scalar(select(channels.c.title).where(channels.c.channel_id == channel_id)) is None
         assert connection.scalar(select(func.count()).select_from(videos)) == len(full.ids) - len(victims)
+
+
+def test_a_video_that_is_forgotten_while_the_retention_refreshes_it_is_not_stored_again(full: FullLab) -> None:
+    victim, other = full.ids[:2]
+    with YouTube.connect(full.lab.settings, full.lab.engine) as youtube:
+        forget_videos(full.lab, [victim])
+        refetched = refetch(full.lab, youtube, NICHE, [victim, other])
+    assert (refetched.present, refetched.gone) == (1, [])
+    assert full.rows(victim) == {}
