@@ -3,8 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, CursorResult, and_, case, func, literal_column, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import channels, video_stats, videos
@@ -124,8 +138,9 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
     """Insert or update the videos, and add an observation of each video's counts.
 
     A video keeps the niche in which it was first found. If a record lacks the length, the shape, the language or the
-    thumbnail URLs of its video, the stored value stays. If the database already has an observation of the video at the
-    same moment, the new counts are not stored.
+    thumbnail URLs of its video, the stored value stays. If a record is older than the stored facts, it only adds its
+    observation and the facts that the database lacks. If the database already has an observation of the video at the
+    same moment, the counts of the record replace the stored counts.
     """
     if not records:
         return Saved()
@@ -150,47 +165,53 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             for r in records
         ]
     )
+    new, stored = statement.excluded, videos.c
+    is_newer = new.refreshed_at >= stored.refreshed_at
+    has_urls, had_urls = func.cardinality(new.thumbnail_urls) > 0, func.cardinality(stored.thumbnail_urls) > 0
+    urls = case((and_(has_urls, or_(is_newer, not_(had_urls))), new.thumbnail_urls), else_=stored.thumbnail_urls)
+    # The format changes when a live video ends or an upcoming video starts. If the new record of a Short has no aspect
+    # ratio, the stored format stays `short`.
+    stays_short = and_(stored.format == SHORT, new.format == VIDEO, new.aspect_ratio.is_(None))
+    # The date of publication of a premiere changes when the premiere takes place, so the date is updated too.
+    replaced: dict[str, ColumnElement[Any]] = {name: new[name] for name in ("title", "published_at", "tags")}
+    replaced["format"] = case((stays_short, SHORT), else_=new.format)
+    changed: dict[str, ColumnElement[Any]] = {
+        "thumbnail_urls": urls,
+        "refreshed_at": func.greatest(new.refreshed_at, stored.refreshed_at),
+    }
+    for name, value in replaced.items():
+        changed[name] = case((is_newer, value), else_=stored[name])
+    for name in ("duration_s", "aspect_ratio", "language"):
+        newer, older = func.coalesce(new[name], stored[name]), func.coalesce(stored[name], new[name])
+        changed[name] = case((is_newer, newer), else_=older)
     inserted: CursorResult[tuple[bool]] = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["video_id"],
-            set_={
-                "title": statement.excluded.title,
-                # The date of publication of a premiere changes when the premiere takes place, so the date is updated.
-                "published_at": statement.excluded.published_at,
-                "tags": statement.excluded.tags,
-                "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),
-                "aspect_ratio": func.coalesce(statement.excluded.aspect_ratio, videos.c.aspect_ratio),
-                "language": func.coalesce(statement.excluded.language, videos.c.language),
-                "thumbnail_urls": case(
-                    (func.cardinality(statement.excluded.thumbnail_urls) > 0, statement.excluded.thumbnail_urls),
-                    else_=videos.c.thumbnail_urls,
-                ),
-                # The format changes when a live video ends or an upcoming video starts. If the new record of a Short
-                # has no aspect ratio, the stored format stays `short`.
-                "format": case(
-                    (
-                        and_(
-                            videos.c.format == SHORT,
-                            statement.excluded.format == VIDEO,
-                            statement.excluded.aspect_ratio.is_(None),
-                        ),
-                        SHORT,
-                    ),
-                    else_=statement.excluded.format,
-                ),
-                "refreshed_at": func.greatest(statement.excluded.refreshed_at, videos.c.refreshed_at),
-            },
-        ).returning(literal_column("(xmax = 0)").label("inserted"))
+        statement.on_conflict_do_update(index_elements=["video_id"], set_=changed).returning(
+            literal_column("(xmax = 0)").label("inserted")
+        )
     )
     new_videos = sum(1 for row in inserted if row.inserted)
-    counts = ("video_id", "observed_at", "view_count", "like_count", "comment_count")
-    observed = connection.execute(
-        insert(video_stats)
-        .values([{name: getattr(r, name) for name in counts} | {"era": era(r.format, r.observed_at)} for r in records])
-        .on_conflict_do_nothing()
-        .returning(video_stats.c.video_id)
+    return Saved(new_videos, _save_counts(connection, records))
+
+
+def _save_counts(connection: Connection, records: Sequence[VideoRecord]) -> int:
+    """Store the counts of each video at the moment of its record. Return the number of new observations.
+
+    A person may import a catalogue again to correct its counts. A count that a record lacks replaces no stored count.
+    """
+    counts = ("view_count", "like_count", "comment_count")
+    columns = ("video_id", "observed_at", *counts)
+    statement = insert(video_stats).values(
+        [{name: getattr(r, name) for name in columns} | {"era": era(r.format, r.observed_at)} for r in records]
     )
-    return Saved(new_videos, len(observed.all()))
+    new, stored = statement.excluded, video_stats.c
+    replaced = {name: func.coalesce(new[name], stored[name]) for name in counts}
+    differs = or_(*(value.is_distinct_from(stored[name]) for name, value in replaced.items()))
+    saved: CursorResult[tuple[bool]] = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["video_id", "observed_at"], set_=replaced, where=differs
+        ).returning(literal_column("(xmax = 0)").label("inserted"))
+    )
+    return sum(1 for row in saved if row.inserted)
 
 
 def format_of(broadcast: str, duration_s: int | None, aspect_ratio: float | None) -> str:

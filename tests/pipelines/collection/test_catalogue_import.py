@@ -87,6 +87,16 @@ def test_a_later_observation_of_the_same_videos_is_added(lab: Lab, table: Catalo
     assert rows == [1000, 2000]
 
 
+def test_a_corrected_count_of_the_same_observation_replaces_the_wrong_one(lab: Lab, table: CatalogueFolder) -> None:
+    table.add("v")
+    table.write()
+    table.read(lab)
+    table.write(table.text().replace(",1000,", ",2000,"))
+    assert table.read(lab).new_observations == 0
+    with lab.engine.connect() as connection:
+        assert list(connection.scalars(select(video_stats.c.view_count))) == [2000]
+
+
 FEBRUARY, MARCH = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -139,6 +149,23 @@ def test_another_picture_is_a_new_version_and_an_older_table_does_not_restore_th
     table.write(table.text())
     table.read(lab)
     assert seen(lab) == (now, versions)
+
+
+def test_an_older_table_restores_no_old_facts_and_adds_what_is_unknown(lab: Lab, table: CatalogueFolder) -> None:
+    table.add("v", duration_s="")
+    old = table.text()
+    table.write(old.replace("2026-02-01", "2026-03-01").replace("A title", "New title").replace("one, two", "new"))
+    table.read(lab)
+    table.write(old.replace(",,", ",600,"))
+    assert table.read(lab).new_observations == 1
+    with lab.engine.connect() as connection:
+        row = connection.execute(select(videos)).one()
+    assert (row.title, row.tags, row.refreshed_at, row.duration_s) == ("New title", ["new"], MARCH, 600)
+    table.write(old.replace("2026-02-01", "2026-03-01").replace(",,", ",700,"))  # The newest table is corrected.
+    table.read(lab)
+    with lab.engine.connect() as connection:
+        row = connection.execute(select(videos)).one()
+    assert (row.title, row.tags, row.duration_s) == ("A title", ["one", "two"], 700)
 
 
 def test_another_picture_of_the_same_observation_replaces_the_first(
