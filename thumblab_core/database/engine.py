@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from thumblab_core.database.troubles import trouble_of
 
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
-"""Run this statement in a transaction that only holds an advisory lock while other connections do the work.
+"""Run this statement in a transaction that holds a lock while other connections or hosts do the work.
 
 Otherwise, the server may end the transaction because it is idle, and so release the lock too early.
 """

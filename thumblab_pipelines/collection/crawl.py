@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
-from thumblab_core.database.engine import make_engine
+from thumblab_core.database.engine import NO_IDLE_TIMEOUT, make_engine
 from thumblab_core.niches import Niche
 from thumblab_core.niches.cost import kept_quota
 from thumblab_core.niches.store import active_niche, all_niches
@@ -101,6 +101,12 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     connection. Meanwhile, the second connection is needed to reserve calls in the table of the quota.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
+
+    # A transaction of the crawl is idle while it waits for YouTube, which may take minutes.
+    @event.listens_for(own, "begin")
+    def may_be_idle(connection: Connection) -> None:
+        connection.connection.cursor().execute(NO_IDLE_TIMEOUT)
+
     try:
         yield own
     finally:
@@ -223,8 +229,10 @@ class _Run:
             recent = published_since(uploads, self._oldest)
             new = crawl_state.save_page(connection, self._niche, walk, recent)
             # Uploads come newest first. So the walk ends with this page if the page has an upload that is too old. The
-            # walk also ends if the page has an upload that an earlier walk of the channel has already listed.
-            is_finished = paging.cursor is None or len(recent) < len(uploads) or (walk.again and new < len(recent))
+            # walk also ends if the page has an upload that an earlier walk of the channel has already listed. After a
+            # restart, this walk itself has listed the first pages, so a known upload does not show the end.
+            lists_known = walk.again and walk.restarts == 0 and new < len(recent)
+            is_finished = paging.cursor is None or len(recent) < len(uploads) or lists_known
             cursor, walked_at = (None, self._youtube.now) if is_finished else (paging.cursor, None)
             crawl_channels.save_walk(connection, walk, cursor, walked_at)
             if is_finished:

@@ -12,7 +12,7 @@ import pytest
 from catalogues import Edited
 from crawl_lab import least_units, outcomes
 from lab_setup import at, stored
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from demo import faults
 from demo.catalogues.source import CatalogueVideo
@@ -129,6 +129,25 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     assert pages == -(-listed // 50) + 2
 
 
+def test_a_refused_page_token_loses_no_video_when_a_known_channel_is_walked_again(
+    lab: Lab, tech: SyntheticCatalogue
+) -> None:
+    with Emulator(tech) as emulator:
+        crawl(at(lab, emulator), "tech")
+    later = tech.observed_at + timedelta(days=8)
+    # One worker walks the channels in the order of their ids. So the second request is for the second page of the first
+    # channel.
+    one = min((v for v in tech.videos.values() if v.niche == "tech"), key=lambda video: video.channel_id)
+    fresh = [
+        dataclasses.replace(one, video_id=f"newupload{n:02}", published_at=later - timedelta(hours=30 + n))
+        for n in range(70)
+    ]
+    with Emulator(_WithMoreVideos(tech, fresh, later)) as emulator:
+        emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=1, after=1)
+        crawl(at(lab, emulator, crawl_channels=1, crawl_threads=1), "tech")
+    assert {video.video_id for video in fresh} <= set(outcomes(lab))
+
+
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
@@ -222,3 +241,16 @@ def test_the_plan_for_1500_channels_takes_2_days_at_most_and_40_by_search_alone(
     assert planned.days <= 2
     assert planned.naive_days >= 40
     assert sum(row.videos_expected for row in planned.niches) == pytest.approx(200_000, rel=0.01)
+
+
+def test_a_slow_answer_of_youtube_does_not_end_a_transaction_on_a_server_with_an_idle_timeout(
+    open_lab: Callable[..., Lab], tech: SyntheticCatalogue
+) -> None:
+    lab = open_lab()
+    name = lab.engine.url.database
+    with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1s'"))
+    lab.engine.dispose()
+    with Emulator(tech) as emulator:
+        emulator.inject(faults.slow(1.5), endpoint="playlistItems", times=1)
+        assert crawl(at(lab, emulator, crawl_channels=1), "tech").counted.kept > 0
