@@ -19,7 +19,6 @@ from thumblab_core.database.tables import (
 )
 from thumblab_core.people.boxes import SAME, WHOLE, clipped, covers, face_id_of, overlap
 from thumblab_core.people.clusters import drop_empty_clusters
-from thumblab_core.people.locking import lock_people
 from thumblab_core.people.pictures import lock_shown
 from thumblab_core.people.records import Box, FoundFace, Recorded, SearchedPicture
 
@@ -69,7 +68,6 @@ def record_detection(
     """
     by_picture = {picture.sha256: picture for picture in searched}
     shown = lock_shown(connection, by_picture)
-    lock_people(connection)
     forgotten = _forgotten_boxes(connection, by_picture)
     recorded = [
         picture for sha256, picture in by_picture.items() if sha256 in shown and WHOLE not in forgotten.get(sha256, ())

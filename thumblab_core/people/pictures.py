@@ -103,22 +103,26 @@ def wanted_pictures(
 
 
 def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return which of the pictures belong to a video, or were given to the lab by a person.
+    """Call `lock_people`, and return which of the pictures belong to a video, or were given to the lab by a person.
 
     These pictures cannot be deleted before the end of the transaction. A picture that another transaction is deleting
     is left out. Waiting for that transaction could last for ever, because it may wait for this transaction.
     """
-    columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, people_pictures.c.sha256
     wanted = sorted(pictures)
-    return {
+    of_videos = {
         sha256
-        for column in columns
+        for column in (thumbnails.c.sha256, thumbnail_versions.c.sha256)
         for sha256 in connection.scalars(
             select(column)
             .where(column == func.any(wanted))
             .with_for_update(key_share=True, read=True, skip_locked=True)
         )
     }
+    # A transaction that deletes a given picture calls `lock_people` before. So the rows of given pictures are not
+    # locked, and are read only after this transaction has the lock.
+    lock_people(connection)
+    given = select(people_pictures.c.sha256).where(people_pictures.c.sha256 == func.any(wanted))
+    return of_videos | set(connection.scalars(given))
 
 
 def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str]]) -> int:
