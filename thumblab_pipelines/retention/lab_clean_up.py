@@ -1,5 +1,5 @@
 """Remove deleted videos from the data that all niches share: the pictures, the faces, the training pairs, the map of
-all niches and the channel adapters. Delete abandoned trainings and old predictions too.
+all niches and the channel adapters. Delete vectors that nothing names, abandoned trainings and old predictions too.
 
 Each clean-up reads what belongs to the whole lab. So it runs once a day, and not once for each niche.
 """
@@ -16,7 +16,7 @@ from thumblab_pipelines.predictions.store import delete_old_predictions
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.attempts import Attempts
 from thumblab_pipelines.retention.expiry import delete_unused_channels
-from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_pairs, clean_unfinished
+from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_pairs, clean_unfinished, clean_vectors
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
 from thumblab_pipelines.retention.retention import check_forgotten
 from thumblab_pipelines.videos.limited_deletion import earlier_clock, last_heard
@@ -29,6 +29,7 @@ class CleanedLab:
     `channels`: channels without videos. `pictures`: pictures that no video uses. `faces`: pictures whose faces were
     deleted. `releases`: maps of all niches and pairs releases. `unfinished`: folders of abandoned trainings.
     `predictions`: kept predictions that were too old. `adapters`: channel adapters that were fitted again or removed.
+    `vectors`: vectors of earlier pictures and titles that the lab no longer keeps.
     """
 
     channels: int
@@ -38,6 +39,7 @@ class CleanedLab:
     unfinished: int
     predictions: int
     adapters: CleanedAdapters
+    vectors: int = 0
 
 
 def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> CleanedLab:
@@ -59,6 +61,7 @@ def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) 
     channels = attempts.run(0, lambda: delete_unused_channels(lab, now))
     maps = attempts.run(0, lambda: clean_maps(lab, (ALL,), run_id))
     pairs = attempts.run(0, lambda: clean_pairs(lab, run_id))
+    vectors = attempts.run(0, lambda: clean_vectors(lab))
     faces = attempts.run(0, lambda: clean_faces(lab))
     pictures = attempts.run(0, lambda: clean_images(lab, ahead))
     adapters = attempts.run(CleanedAdapters(), lambda: clean_adapters(lab, progress))
@@ -66,7 +69,7 @@ def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) 
     predictions = attempts.run(0, lambda: delete_old_predictions(lab))
     if attempts.failures:
         attempts.raise_first()
-    return CleanedLab(channels, pictures, faces, maps + pairs, unfinished, predictions, adapters)
+    return CleanedLab(channels, pictures, faces, maps + pairs, unfinished, predictions, adapters, vectors)
 
 
 def check_clean_up(lab: Lab, cleaned: CleanedLab) -> list[CheckResult]:

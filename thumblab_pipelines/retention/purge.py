@@ -8,7 +8,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from thumblab_core.database.pictures import named_pictures
 from thumblab_core.database.tables import faces, videos
@@ -46,6 +46,20 @@ _ABANDONED_S = 7 * 86_400.0
 
 A running training writes its state after every epoch. An abandoned training was killed and will not be resumed.
 """
+
+_DELETE_UNNAMED_VECTORS = text("""
+DELETE FROM earlier_embeddings e
+WHERE NOT EXISTS (
+    SELECT FROM thumbnail_versions n WHERE n.video_id = e.video_id
+      AND e.source_digest IN (n.sha256, encode(sha256(convert_to(n.title, 'UTF8')), 'hex')))
+  AND NOT EXISTS (
+    SELECT FROM videos v LEFT JOIN thumbnails t USING (video_id) WHERE v.video_id = e.video_id
+      AND e.source_digest IN (t.sha256, encode(sha256(convert_to(v.title, 'UTF8')), 'hex')))
+  AND NOT EXISTS (
+    SELECT FROM experiments x JOIN experiment_variants a USING (experiment_id) WHERE x.video_id = e.video_id
+      AND e.source_digest IN (a.sha256, encode(sha256(convert_to(a.title, 'UTF8')), 'hex')))
+""")
+"""This statement deletes the vectors of earlier pictures and titles that neither the video nor an experiment names."""
 
 
 def alive_videos(connection: Connection, niche: str | None = None) -> set[str]:
@@ -148,6 +162,15 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     with lab.engine.connect() as connection:
         named = named_pictures(connection)
     return lab.images.remove_unnamed(named, _UNUSED_S + ahead)
+
+
+def clean_vectors(lab: Lab) -> int:
+    """Delete the vectors of earlier pictures and titles that the lab no longer keeps, and return their number.
+
+    The lab deletes such a picture or title with its version (`history_days`) or with its experiment.
+    """
+    with lab.engine.begin() as connection:
+        return connection.execute(_DELETE_UNNAMED_VECTORS).rowcount
 
 
 def clean_faces(lab: Lab) -> int:

@@ -130,8 +130,13 @@ def test_with_history_days_old_counts_and_replaced_thumbnails_are_deleted(
     collect(full.lab, NICHE)
     download_thumbnails(full.lab, NICHE)
     full.age_files()
+    embed(full.lab, NICHE)
+    assert full.rows(full.ids[-1])["earlier_embeddings"] == 1
+    full.retain_day(full.with_settings(history_days=30))
+    assert full.rows(full.ids[-1])["earlier_embeddings"] == 1
     full.retain_day(full.with_settings(history_days=10))
     rows = full.rows(full.ids[-1])
+    assert "earlier_embeddings" not in rows, "the vector of the replaced thumbnail"
     assert (rows["thumbnail_versions"], rows["video_stats"]) == (1, 1)
     assert full.picture(full.ids[-1]) != old
     assert not full.lab.images.path(old).exists()

@@ -49,6 +49,7 @@ def lab_retention(context: dg.AssetExecutionContext, lab: LabResource) -> Iterat
             "channels_deleted": cleaned.channels,
             "images_deleted": cleaned.pictures,
             "faces_deleted": cleaned.faces,
+            "vectors_deleted": cleaned.vectors,
             "releases_deleted": cleaned.releases,
             "histories_cleaned": cleaned.adapters.cleaned,
             "histories_failed": len(cleaned.adapters.failed),
