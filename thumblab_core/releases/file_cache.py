@@ -239,7 +239,8 @@ def _link_same(place: Path, sha256: str, target: Path) -> bool:
 
 
 def _copies(folder: Path) -> list[Path]:
-    return [path.with_name(path.name.removesuffix(_COPIED)) for path in folder.glob(f"*{_COPIED}")]
+    # Each copy has a lock file from its beginning. A process that was killed may have left a copy without a record.
+    return [path.with_name(path.name.removesuffix(_LOCK)) for path in folder.glob(f"*{_LOCK}")]
 
 
 def _last_use(place: Path) -> float:

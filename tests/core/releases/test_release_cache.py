@@ -200,6 +200,22 @@ def test_the_cache_deletes_a_copy_that_was_not_used_for_a_week(objects: ReleaseS
     assert kept.exists()
 
 
+def test_the_cache_deletes_what_a_first_download_left_that_was_killed_a_week_ago(
+    objects: ReleaseStore, reader: ReleaseStore
+) -> None:
+    killed, kept = publish(objects, "killed"), read(reader, publish(objects, "kept")).path
+    left = kept.with_name(killed.release_id)
+    left.mkdir()
+    (left / ".part-dead").write_bytes(b"half")
+    lock = left.with_name(f"{left.name}.lock")
+    lock.touch()
+    eight_days_ago = time.time() - 8 * 86_400
+    os.utime(lock, (eight_days_ago, eight_days_ago))
+    _ = read(reader, publish(objects, "next")).path
+    assert kept.exists()
+    assert (left.exists(), lock.exists()) == (False, False)
+
+
 def test_what_a_killed_process_left_in_the_cache_is_swept_and_a_living_one_keeps_its_folder(
     objects: ReleaseStore, tmp_path: Path
 ) -> None:
