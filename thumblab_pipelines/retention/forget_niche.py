@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete
 
-from thumblab_core.database.tables import crawl_channels, crawl_searches, crawl_videos, index_rebuilds, niche_reports
+from thumblab_core.database.tables import (
+    channel_baselines,
+    crawl_channels,
+    crawl_searches,
+    crawl_videos,
+    index_rebuilds,
+    niche_reports,
+)
 from thumblab_core.errors import LabError
 from thumblab_core.niches.store import delete_retired, require_retired, write_niche_file
 from thumblab_core.releases.release import ALL, INDEX
@@ -71,7 +78,7 @@ def _delete_rows(lab: Lab, name: str, progress: Progress) -> int:
             deleted += delete_videos(connection, batch)
     with lab.engine.begin() as connection:
         require_retired(connection, name)
-        for table in (crawl_videos, crawl_channels, crawl_searches, niche_reports, index_rebuilds):
+        for table in (crawl_videos, crawl_channels, crawl_searches, channel_baselines, niche_reports, index_rebuilds):
             connection.execute(delete(table).where(table.c.niche == name))
     return deleted
 

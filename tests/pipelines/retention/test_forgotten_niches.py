@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from full_lab import NICHE, FullLab, assert_deleted_everywhere
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
-from thumblab_core.database.tables import niches, videos
+from thumblab_core.database.tables import metadata, niches, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.library_map.files import LIBRARY_MAP
@@ -52,6 +52,10 @@ def test_a_forgotten_niche_leaves_no_video_no_picture_and_no_release(retired: Fu
     assert retired.lab.releases.serving.current(INDEX, NICHE) is None
     with retired.lab.engine.connect() as connection:
         assert [niche.name for niche in all_niches(connection, retired=True)] == list(LEFT)
+        of_niches = [table for table in metadata.sorted_tables if "niche" in table.c]
+        rows = {t.name: connection.scalar(select(func.count()).where(t.c.niche == NICHE)) for t in of_niches}
+    assert len(rows) > 5
+    assert set(rows.values()) == {0}, rows
 
 
 def test_a_kept_niche_has_all_its_videos_and_its_release_when_it_is_restored(retired: FullLab) -> None:
