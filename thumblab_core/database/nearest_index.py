@@ -13,13 +13,13 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
+from thumblab_core.database.lock_numbers import NEAREST_INDEX
 
 WORTHWHILE = 10_000
 """The number of vectors above which an encoder gets an index. Comparing fewer vectors takes milliseconds."""
 
 _MOST_DIMENSIONS = 2_000  # This is the largest dimension that pgvector indexes at full precision.
 _MOST_MEMORY_MB = 1_024
-_LOCK = 7_204_116  # No other program uses this number for an advisory lock in this database.
 
 _FACTS = """
 SELECT count(*) AS vector_count, min(vector_dims(vector)) AS least_dimension, max(vector_dims(vector)) AS dimension
@@ -86,7 +86,7 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
 
 def lock_of(encoder: str) -> dict[str, int]:
     """Return the two numbers of the advisory lock that a process holds while it makes the index of the encoder."""
-    return {"all": _LOCK, "one": int.from_bytes(hashlib.sha256(encoder.encode()).digest()[:4], signed=True)}
+    return {"all": NEAREST_INDEX, "one": int.from_bytes(hashlib.sha256(encoder.encode()).digest()[:4], signed=True)}
 
 
 def _make(connection: Connection, schema: str, encoder: str, dimension: int, vector_count: int) -> None:

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from thumblab_core.database.engine import explained, make_engine
+from thumblab_core.database.lock_numbers import MIGRATION
 from thumblab_core.database.revisions import known_revisions, refuse_newer, revision_of
 from thumblab_core.database.troubles import first_line
 from thumblab_core.errors import LabError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 7_204_115  # No other program uses this number for an advisory lock in this database.
 
 _OLDEST = 13
 """The oldest version of PostgreSQL that pgvector 0.8 supports."""
@@ -27,7 +27,7 @@ def migrate(url: str) -> None:
     try:
         with explained(), engine.begin() as connection:
             refuse_old(connection.dialect.server_version_info or (_OLDEST,))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION})
             make_extension(connection)
             refuse_newer(connection)
             # For most commands, the tables are up to date already. The import of Alembic would take 1/6 of the time of

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text, update
 
+from thumblab_core.database.lock_numbers import NICHES
 from thumblab_core.database.tables import niches
 from thumblab_core.errors import LabError
 from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError, check_new_name
@@ -15,7 +16,6 @@ from thumblab_core.niches.niche_file import NICHE_FILE, read_names, read_restore
 
 _log = logging.getLogger(__name__)
 
-_LOCK = 7_204_119  # No other program uses this number for an advisory lock in this database.
 _NOT_GIVEN = ("added_at", "retired_at", "version")
 
 
@@ -226,7 +226,7 @@ def write_niche_file(engine: Engine, data_dir: Path) -> None:
 
 def _lock(connection: Connection) -> None:
     """Wait until no other transaction changes the niches or the niche file. The lock ends with the transaction."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": NICHES})
 
 
 def _names(connection: Connection) -> tuple[str, ...]:

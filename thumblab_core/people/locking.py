@@ -7,12 +7,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from thumblab_core.database.lock_numbers import PEOPLE
 from thumblab_core.people.errors import BUSY, FaceConflictError, PeopleBusyError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOCK = 7_204_118  # No other program uses this number for an advisory lock in this database.
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -23,7 +23,7 @@ def lock_people(connection: Connection) -> None:
     calls this function. If two transactions took these locks in a different order, they could wait for each other for
     ever.
     """
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": PEOPLE})
 
 
 def lock_people_within(connection: Connection, seconds: float) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, BindParameter, Connection, Text, any_, func, liter
 
 from thumblab_core.database.channels import Channel, channel_of_id, find_channel
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
+from thumblab_core.database.lock_numbers import EXPORTS
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_ID, channel_name, has_hidden, without_hidden
@@ -22,8 +23,6 @@ from thumblab_core.keys.named_keys import name_of_key
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.videos.names import channel_id_of, channel_key
-
-_LOCK = 7_204_117  # The number of the advisory lock. Nothing else in this database may use the same number.
 
 SOURCE = "catalogue"
 """Value of the column `videos.source` for videos that a person gave, in a catalogue or in an export.
@@ -81,7 +80,7 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
     """
     with lab.engine.begin() as holder:
         holder.execute(text(NO_IDLE_TIMEOUT))
-        holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": EXPORTS})
         yield
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from thumblab_core.database.engine import NO_IDLE_TIMEOUT
+from thumblab_core.database.lock_numbers import MLFLOW
 from thumblab_core.errors import LabError
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.releases.release import Release
@@ -43,12 +44,6 @@ _VIEW = "?workflowType=machine_learning"
 
 Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
 the query. Other versions choose the page by the kind of the experiment, see `_KIND`.
-"""
-
-_LOCK = 7_204_120
-"""The key of the PostgreSQL advisory lock that a process holds while it logs a model.
-
-The number is arbitrary, but nothing else in the database may use the same number for an advisory lock.
 """
 
 _LONGEST_WAIT_S = 900
@@ -97,10 +92,10 @@ def _logging_lock(engine: Engine) -> Iterator[None]:
     with engine.connect() as connection:
         try:
             connection.execute(text(NO_IDLE_TIMEOUT))
-            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": MLFLOW}):
                 _log.warning("waiting for another process that is logging a model to MLflow")
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(1_000 * _LONGEST_WAIT_S)}"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MLFLOW})
         except SQLAlchemyError as error:
             raise _BusyError(
                 "another process has been logging a model to MLflow for too long, or the database cannot be reached "

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, text
 
+from thumblab_core.database.lock_numbers import OUTCOMES
 from thumblab_core.database.tables import prediction_outcomes
 from thumblab_core.experiments.store import read_experiments
 from thumblab_core.predictions import KeptPrediction
@@ -14,6 +15,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.predictions.experiment_outcomes import VariantPictures, experiment_outcomes
 from thumblab_pipelines.predictions.store import read_predictions
 from thumblab_pipelines.predictions.video_outcomes import AGE_HOURS, video_outcomes
+from thumblab_pipelines.videos.deletion import lock_videos
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ def join_outcomes(lab: Lab) -> Joined:
     Since the last run, experiments may have been corrected, and more view counts may have become known.
     """
     with lab.engine.begin() as connection:
-        # Without the lock, two runs at the same time could store the same outcomes, and one of the runs would fail.
-        connection.execute(text("LOCK TABLE prediction_outcomes IN SHARE ROW EXCLUSIVE MODE"))
+        # Without the lock, two runs at the same time could store the same outcomes, and one of the runs would fail. The
+        # table itself is not locked. A deletion of videos also deletes outcomes, and the two transactions could then
+        # wait for each other for ever.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": OUTCOMES})
         kept = read_predictions(connection)
         by_channel: dict[str, list[KeptPrediction]] = defaultdict(list)
         for prediction in kept:
@@ -47,6 +51,9 @@ def join_outcomes(lab: Lab) -> Joined:
                 by_channel[prediction.channel_id].append(prediction)
         tested = experiment_outcomes(by_channel, read_experiments(connection), VariantPictures(lab.images))
         published = video_outcomes(connection, by_channel)
+        # A video may have been deleted since it was read.
+        present = lock_videos(connection, {outcome.video_id for outcome in published})
+        published = [outcome for outcome in published if outcome.video_id in present]
         rows: list[dict[str, Any]] = [
             asdict(outcome) | {"video_id": None, "excess": None, "age_hours": None} for outcome in tested
         ]

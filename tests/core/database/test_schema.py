@@ -16,6 +16,7 @@ from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from thumblab_core.database import schema
+from thumblab_core.database.lock_numbers import MIGRATION
 from thumblab_core.database.tables import (
     channel_baselines,
     channels,
@@ -93,12 +94,12 @@ def test_a_migration_waits_for_a_running_one(new_database: NewDatabase) -> None:
     engine = create_engine(fresh)
     waiting = threading.Thread(target=schema.migrate, args=(fresh,))
     with engine.connect() as other:
-        other.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": schema._LOCK})
+        other.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION})
         waiting.start()
         waiting.join(0.7)
         assert waiting.is_alive()
         assert tables(fresh) == set()
-        other.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": schema._LOCK})
+        other.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION})
     waiting.join(30)
     assert tables(fresh) == {*metadata.tables, "alembic_version"}
     engine.dispose()

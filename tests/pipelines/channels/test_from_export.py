@@ -13,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 
 from demo.faults import html_error
 from thumblab_core.channel_imports.report import ProposedNiche
+from thumblab_core.database.lock_numbers import EXPORTS
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches.store import retire_niche
 from thumblab_core.releases.release import UnreadError
 from thumblab_core.releases.serving import Serving
-from thumblab_pipelines.channels import export_channel
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import (
@@ -302,7 +302,7 @@ def test_other_imports_need_not_wait_while_a_niche_is_proposed(
 
     def propose(lab: Lab, _: object) -> ProposedNiche:
         with lab.engine.begin() as connection:
-            lock = {"lock": export_channel._LOCK}
+            lock = {"lock": EXPORTS}
             free.append(bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), lock)))
         return ProposedNiche(niche=None, reason="None fits.", searches=[])
 

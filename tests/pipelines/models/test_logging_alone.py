@@ -4,20 +4,18 @@ In these tests, a simple object takes the place of MLflow's client, so nothing i
 """
 
 import logging
-import re
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 
+from thumblab_core.database.lock_numbers import MLFLOW
 from thumblab_core.errors import LabError
-from thumblab_pipelines.channels import export_channel
+from thumblab_pipelines.channels.export_channel import one_import_at_a_time
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import tracking
 from thumblab_pipelines.models.tracking import log_model
@@ -36,9 +34,7 @@ def holders(lab: Lab, then: str = "") -> list[Any]:
     id, and return its results instead of the ids.
     """
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-    locks = (
-        f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {tracking._LOCK} AND granted AND database = {database}"
-    )
+    locks = f"FROM pg_locks WHERE locktype = 'advisory' AND objid = {MLFLOW} AND granted AND database = {database}"
     with lab.engine.connect() as connection:
         return list(connection.scalars(text(f"SELECT {then}(pid) {locks}")))
 
@@ -96,31 +92,14 @@ def test_a_lost_database_connection_does_not_fail_the_logging(lab: Lab) -> None:
 def test_waiting_for_another_process_has_a_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_LONGEST_WAIT_S", 0.2)
     with lab.engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": tracking._LOCK})
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MLFLOW})
         with pytest.raises(LabError, match="too long") as raised:
             log_model(lab, tracker(lambda: "never"), BUILT)
-        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": tracking._LOCK})
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MLFLOW})
     assert raised.value.transient
 
 
-def test_an_import_of_exports_does_not_wait_while_a_model_is_logged(lab: Lab) -> None:
-    other = create_engine(lab.engine.url)
-    free: list[Any] = []
-
-    def log() -> None:
-        with other.begin() as connection:
-            take = text("SELECT pg_try_advisory_xact_lock(:lock)")
-            free.append(connection.scalar(take, {"lock": export_channel._LOCK}))
-
-    log_model(lab, tracker(log), BUILT)
-    other.dispose()
-    assert free == [True]
-
-
-def test_no_two_advisory_locks_of_the_lab_have_the_same_number() -> None:
-    root = Path(tracking.__file__).parents[2]
-    modules = [path for package in root.glob("thumblab_*") for path in package.rglob("*.py")]
-    uses_a_lock = [text for path in modules if "advisory" in (text := path.read_text())]
-    numbers = Counter(number for text in uses_a_lock for number in re.findall(r"^_LOCK = ([\d_]+)", text, re.MULTILINE))
-    assert len(numbers) >= 6
-    assert max(numbers.values()) == 1, numbers
+def test_an_import_of_exports_does_not_wait_for_the_logging(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_LONGEST_WAIT_S", 0.2)
+    with one_import_at_a_time(lab):
+        assert log_model(lab, tracker(lambda: "logged"), BUILT) == "logged"

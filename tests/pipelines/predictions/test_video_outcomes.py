@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from kept import SCORED, outcomes, predict, publish, show
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from thumblab_core.database.tables import thumbnail_versions, views_at_age
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.predictions import join
 from thumblab_pipelines.predictions.join import Joined, join_outcomes
 from thumblab_pipelines.videos.deletion import delete_videos
 
@@ -124,3 +125,24 @@ def test_an_outcome_is_deleted_with_its_video_and_the_prediction_stays(lab: Lab)
         delete_videos(connection, ["video"])
     assert outcomes(lab, "video_id") == []
     assert join_outcomes(lab) == Joined(1, 1, 0, 0, 0)
+
+
+def test_a_video_that_is_deleted_while_outcomes_are_joined_is_left_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(lab, "a", "b")
+    publish_others(lab)
+    publish(lab, "video", "a", views=5_000)
+    read = join.video_outcomes
+
+    def read_and_delete(*given: Any) -> Any:
+        found = read(*given)
+        with lab.engine.begin() as other:
+            # Without this limit, a lock on the table of outcomes would let the test wait for ever.
+            other.execute(text("SET LOCAL lock_timeout = '2s'"))
+            assert delete_videos(other, ["video"]) == 1
+        return found
+
+    monkeypatch.setattr(join, "video_outcomes", read_and_delete)
+    assert join_outcomes(lab) == Joined(1, 1, 0, 0, 0)
+    assert outcomes(lab, "video_id") == []
