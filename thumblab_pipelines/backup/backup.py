@@ -42,6 +42,7 @@ from thumblab_pipelines.backup.contents import (
     walk,
 )
 from thumblab_pipelines.backup.copied_files import CopiedFiles
+from thumblab_pipelines.backup.damaged_releases import by_scope, damaged_releases
 from thumblab_pipelines.backup.marks import held_mark, write_mark
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -53,7 +54,7 @@ _MOMENTS = 10
 @dataclass(frozen=True)
 class BackedUp:
     """A finished backup. `copied`: number of files that this run wrote. `kept`: number of files from an earlier
-    backup. `damaged`: `KIND/SCOPE/ID` of the releases in the object store that could not be copied."""
+    backup. `damaged`: `KIND/SCOPE/ID` of the releases that are damaged in the lab."""
 
     folder: Path
     manifest: Manifest
@@ -222,6 +223,7 @@ class _Copy:
             self.damaged = from_stores.copy_scopes(self.lab.releases, self.files, state_of, self.progress)
             return
         root = self.lab.settings.releases
+        copied, earlier = by_scope(self.files.sums), by_scope(self.files.earlier)
         for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):
             place = PurePosixPath(scope.relative_to(root).as_posix())
             with ScopeFolder(root, place.parts[0], place.parts[1]).writing():
@@ -229,9 +231,10 @@ class _Copy:
                 self._copy_fixed(RELEASES, files)
                 for path in [path for path in files if is_state(path)]:
                     self.files.copy(root / path, self._releases_in(state) / path)
-            prefix, present = f"{RELEASES}/{place}/", {f"{RELEASES}/{path}" for path in files}
-            for key in [key for key in self.files.sums if key.startswith(prefix) and key not in present]:
+                releases = sorted(path.name for path in scope.iterdir() if is_release_id(path.name))
+            for key in set(copied.get(place, ())).difference(f"{RELEASES}/{path}" for path in files):
                 del self.files.sums[key]
+            self.damaged += damaged_releases(self.files, place, releases, earlier.get(place, ()))
 
     def _dump(self, state: str) -> set[str]:
         """Dump all databases. Return the SHA-256 of each picture to which the lab's database refers, but whose file the

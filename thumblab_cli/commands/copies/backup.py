@@ -69,8 +69,8 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
         )
     if made.damaged:
         lines.append(
-            f"note: these releases are damaged in the lab; the backup has only the files that an earlier backup copied: "
-            f"{', '.join(made.damaged)}"
+            "note: these releases are damaged in the lab, and the backup has of their lost files only what an earlier "
+            f"backup copied (`{here('doctor')}` examines the served releases): {', '.join(made.damaged)}"
         )
     if manifest.left_out:
         lines.append(f"note: these files are unknown to the lab and were not copied: {', '.join(manifest.left_out)}")
