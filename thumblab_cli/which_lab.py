@@ -18,7 +18,7 @@ from thumblab_core.settings import OWN_PLACES, Settings, settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-DEMO_FIELDS = ("data_dir", *OWN_PLACES, "image_encoder", "face_model", "title_prior")
+DEMO_FIELDS = ("data_dir", *OWN_PLACES, "image_encoder", "face_model", "title_prior", "youtube_api_key")
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 
 _WITHOUT_DEMO = {
@@ -132,8 +132,9 @@ def chosen_settings() -> Settings:
 def on_this_lab(text: str) -> str:
     """Return a text in which each command in backticks works on the lab that `--demo` has chosen.
 
-    A command that has the option `--demo` gets it. Any other command gets the data folder in front. Without `--demo`,
-    the text is returned unchanged.
+    A command that has the option `--demo` gets it. `thumblab demo` replaces `thumblab refresh`: it makes everything that
+    is missing, with the encoder of the demo's lab. Any other command gets the data folder in front. Without `--demo`, the
+    text is returned unchanged.
     """
     context = click.get_current_context(silent=True)
     if context is None or _CHOSEN not in context.meta:
@@ -145,6 +146,8 @@ def on_this_lab(text: str) -> str:
         words, command = match[1].split(), root.command
         if "--demo" in words or words[0] == "demo":
             return match[0]
+        if words[0] == "refresh":
+            return f"`thumblab {lab.options.removeprefix('--')}`"
         for word in words:
             inner = command.get_command(root, word) if isinstance(command, click.Group) else None
             if inner is None:
@@ -163,8 +166,8 @@ def here(command: str) -> str:
 
 
 def demo_settings(catalogue: Path | None) -> Settings:
-    """Return the settings of the demo's lab. They have no address of an emulator, so no videos can be collected with
-    them.
+    """Return the settings of the demo's lab. They have no API key of YouTube, so no command that uses them can collect
+    real videos into the demo's lab, or spend the quota of the user's own lab.
 
     The demo has one lab for the synthetic catalogue, and another lab for each catalogue that a user names. Each of
     these labs has its own data folder and embedded database, so the demo never changes the user's own lab.
@@ -187,6 +190,8 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "face_model": face_model(own),
         # A title prior is learnt from real titles, so it cannot help with the artificial titles of the demo.
         "title_prior": None,
+        # `demo_lab` sets the key of the emulator.
+        "youtube_api_key": None,
     }
     here = own.data_dir.resolve()
     if here.name.partition("-")[0] != "demo" or not is_demo(here):

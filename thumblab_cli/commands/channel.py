@@ -147,7 +147,8 @@ def list_command(as_json: bool) -> None:
         of_key = (
             "" if adapter.key is None else f", belongs to the key {adapter.key}" + " (revoked)" * adapter.key_revoked
         )
-        click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}")
+        line = f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}"
+        click.echo(on_this_lab(line))
     if not adapters:
         click.echo(f"No channel adapter was added; `{here('channel add CHANNEL')}` adds one.")
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.which_lab import on_this_lab
+
 if TYPE_CHECKING:
     from thumblab_pipelines.retention.forget_videos import ForgottenVideos
 
@@ -19,6 +21,8 @@ def print_forgotten(forgotten: "ForgottenVideos") -> None:
         click.echo(f"{forgotten.deleted_experiments:,} experiments of the channel are deleted.")
     if forgotten.experiments:
         click.echo(
-            f"{forgotten.experiments:,} experiments with these videos stay; `thumblab experiment list` and `thumblab "
-            "experiment remove` delete them."
+            on_this_lab(
+                f"{forgotten.experiments:,} experiments with these videos stay; `thumblab experiment list` shows their "
+                "ids, and `thumblab experiment remove` deletes them."
+            )
         )

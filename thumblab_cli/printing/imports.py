@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from thumblab_cli.which_lab import on_this_lab
+
 if TYPE_CHECKING:
     from thumblab_pipelines.channels.export_pictures import MissingPictures
     from thumblab_pipelines.channels.from_export import ImportedExports
@@ -72,4 +74,4 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
             f"these rates if there are at least {LEAST_FOR_CTR} such videos"
         )
     for line in lines:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(on_this_lab(line)), markup=False, highlight=False, soft_wrap=True)

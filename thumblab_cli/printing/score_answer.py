@@ -4,6 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thumblab_cli.printing.tables import table, wide_console
+from thumblab_cli.which_lab import on_this_lab
 from thumblab_core.ranking.confidence import percent
 from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 from thumblab_serving.schemas.verdict import OrderedBy, Verdict
@@ -41,7 +42,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     for line in _seen(answer):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
-        console.print(f"[yellow]Degraded:[/] {escape(sentence)}", soft_wrap=True)
+        console.print(f"[yellow]Degraded:[/] {escape(on_this_lab(sentence))}", soft_wrap=True)
     if note is not None:
         console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     releases = f"model {answer.releases.model} · index {answer.releases.index or 'none'}"

@@ -24,6 +24,7 @@ from thumblab_pipelines.experiments.add import find_channel_id
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.names import channel_id_of, channel_key, plain_text
+from thumblab_pipelines.youtube.without_key import how_to_ask
 
 NOTHING_LEARNT = "no adapter has learnt from its videos"
 """The `fault` of a channel that was imported from exports and has no adapter."""
@@ -218,10 +219,10 @@ def _known_or_collected(
     name_or_id = name if channel is None else channel.channel_id
     if lab.settings.youtube_api_key is None:
         if has_videos:
-            raise LabError(f"the lab has no newer videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them")
+            raise LabError(f"the lab has no newer videos of {name!r}; {how_to_ask(lab.settings)}")
         raise LabError(
-            f"the lab has no videos of {name!r}{near}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
-            "or name a catalogue that contains them with --catalogue"
+            f"the lab has no videos of {name!r}{near}; {how_to_ask(lab.settings)}, or name a catalogue that contains them "
+            "with --catalogue"
         )
     if not is_name_for_youtube(name_or_id):
         raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...), its @handle or its link")

@@ -18,6 +18,7 @@ from thumblab_pipelines.videos.records import free_handles
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError
+from thumblab_pipelines.youtube.without_key import how_to_ask
 
 _SHOWN = 40
 """Maximum length of a value in a message, in characters."""
@@ -140,9 +141,8 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
     """
     if lab.settings.youtube_api_key is None:
         raise UnknownChannelError(
-            f"the lab does not know the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY to ask YouTube, or "
-            "give the channel's "
-            "id (UC...)"
+            f"the lab does not know the channel {handle[:_SHOWN]!r}; {how_to_ask(lab.settings)}, or give the channel's id "
+            "(UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         record = youtube.channel_of(handle)

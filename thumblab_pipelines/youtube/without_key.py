@@ -1,4 +1,4 @@
-"""Decide whether a run without an API key may skip its calls to YouTube for a niche.
+"""Say what happens without an API key: whether a run may skip its calls to YouTube for a niche, and how to ask YouTube.
 
 A run may skip these calls if the niche has no data from YouTube. For example, all videos of the niche may come from an
 imported catalogue. If the niche has data from YouTube, the run needs a key.
@@ -6,6 +6,8 @@ imported catalogue. If the niche has data from YouTube, the run needs a key.
 
 from sqlalchemy import text
 
+from thumblab_core.data_folder import is_demo
+from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 
 _HOLDS_YOUTUBE_DATA = text("""
@@ -25,3 +27,10 @@ def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
         if connection.execute(_HOLDS_YOUTUBE_DATA, {"niche": niche}).scalar_one():
             return None
     return f"no YouTube API key is set, and {niche} has no videos from YouTube, so YouTube was not asked"
+
+
+def how_to_ask(settings: Settings) -> str:
+    """Return a clause for an error message: what a person without an API key must do, so that YouTube is asked."""
+    if is_demo(settings.data_dir):
+        return "use your own lab, because the demo's lab does not ask YouTube"
+    return "set THUMBLAB_YOUTUBE_API_KEY to ask YouTube"

@@ -7,12 +7,16 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from served_model import publish_model
 
 from thumblab_cli.demo.one_demo import only_demo
 from thumblab_cli.main import cli
+from thumblab_cli.printing.forgotten import print_forgotten
 from thumblab_cli.which_lab import demo_settings, here, lab_settings, on_this_lab
 from thumblab_core.data_folder import EMULATOR_PORT
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import settings
+from thumblab_pipelines.retention.forget_videos import ForgottenVideos
 
 WITHOUT = {
     *("demo", "import", "import-studio", "import-reach", "crawl", "refresh"),
@@ -120,6 +124,7 @@ def test_an_error_names_commands_that_work_on_the_chosen_lab(home: Path) -> None
 
 def test_printed_commands_get_the_options_of_the_chosen_lab(home: Path) -> None:
     hint = "run `thumblab index resume tech`, `thumblab import FOLDER`, `thumblab demo` or `thumblab key --demo`"
+    mend = "run `thumblab refresh tech --no-train`"
     with click.Context(cli, info_name="thumblab", **cli.context_settings):
         assert on_this_lab(hint) == hint
         lab_settings(True, None)
@@ -128,3 +133,32 @@ def test_printed_commands_get_the_options_of_the_chosen_lab(home: Path) -> None:
             f"run `thumblab index resume tech --demo`, `THUMBLAB_DATA_DIR={home / 'demo'} thumblab import FOLDER`, "
             "`thumblab demo` or `thumblab key --demo`"
         )
+        # `thumblab refresh` in the folder of the demo would encode all its pictures with the encoder of the own lab.
+        assert on_this_lab(mend) == "run `thumblab demo`"
+    with click.Context(cli, info_name="thumblab", **cli.context_settings):
+        lab_settings(True, home)
+        assert on_this_lab(mend) == f"run `thumblab demo --catalogue {home}`"
+
+
+def test_advice_after_a_deletion_names_commands_that_work_on_the_chosen_lab(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with click.Context(cli, info_name="thumblab", **cli.context_settings):
+        lab_settings(True, None)
+        print_forgotten(ForgottenVideos(videos=1, experiments=2))
+    printed = capsys.readouterr().out
+    assert "`thumblab experiment list --demo` shows their ids" in printed
+    assert "`thumblab experiment remove --demo` deletes them" in printed
+
+
+def test_a_command_with_demo_does_not_ask_youtube_with_the_key_of_the_own_lab(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_YOUTUBE_API_KEY", "AIza" + "x" * 35)
+    monkeypatch.setenv("THUMBLAB_YOUTUBE_ENDPOINT", "http://127.0.0.1:9/")
+    settings.cache_clear()
+    publish_model(ReleaseStore(home / "demo" / "releases"))
+    for words in (("channel", "add", "@somebody", "--niche", "tech"), ("experiment", "list", "--channel", "@somebody")):
+        done = run(*words, "--demo")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "use your own lab, because the demo's lab does not ask YouTube" in done.stderr

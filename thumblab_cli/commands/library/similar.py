@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.niche_type import NICHE_OF_SERVICE
-from thumblab_cli.which_lab import chosen_settings
+from thumblab_cli.which_lab import chosen_settings, on_this_lab
 from thumblab_core.errors import LabError
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
@@ -68,7 +68,7 @@ def command(image: Path | None, local: bool, as_json: bool, **fields: Any) -> No
         click.echo(answer.model_dump_json(indent=2))
         return
     for sentence in answer.degraded:
-        click.echo(f"note: {sentence}", err=True)
+        click.echo(on_this_lab(f"note: {sentence}"), err=True)
     for item in answer.items:
         multiple = "" if item.outlier_multiple is None else f"{item.outlier_multiple:.1f}x, "
         facts = f"{multiple}{item.views_per_hour:,.0f} views/h, {item.channel}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thumblab_cli.which_lab import demo_option
+from thumblab_cli.which_lab import demo_option, on_this_lab
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
@@ -40,7 +40,7 @@ def list_alerts(as_json: bool, chosen: "Settings") -> None:
         failures = f"{alert.count} failures" if alert.count > 1 else "one failure"
         click.echo(printable(f"{alert.cause}: {alert.what}: {alert.error}"))
         click.echo(f"  {failures}, the last one on {hobart(alert.last_at)}")
-        click.echo(printable(f"  {alert.advice}"))
+        click.echo(printable(f"  {on_this_lab(alert.advice)}"))
     if not alerts:
         click.echo("No alert is open")
 
