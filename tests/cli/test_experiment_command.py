@@ -225,7 +225,7 @@ def test_a_plan_uses_the_usual_rate_of_the_channel(
     shell: Shell, environment: dict[str, str], pictures: list[Path]
 ) -> None:
     without = shell("plan", *pictures[:2], "--channel", CHANNEL)
-    assert "a click-through rate of 5.00 % (assumed, because the lab knows no click-through rates" in without.stdout
+    assert "a click-through rate of 5.00 % (assumed, because the lab knows fewer than 1,000 impressions" in without.stdout
     engine = create_engine(environment["THUMBLAB_DATABASE_URL"])
     with engine.begin() as connection:
         row = {"video_id": "video_aaaaa", "source": "studio", "day": date(2026, 11, 1), "impressions": 20_000}
@@ -246,6 +246,7 @@ def test_a_plan_opens_a_lab_only_if_it_needs_one(pictures: list[Path], monkeypat
     settings.cache_clear()
     done = CliRunner().invoke(cli, ["experiment", "plan", *map(str, pictures[:2])])
     assert (done.exit_code, done.stderr) == (0, "")
+    assert "(assumed, because neither --channel nor --ctr is given)" in done.stdout
 
 
 def test_the_model_chooses_which_two_pictures_to_test(

@@ -253,11 +253,13 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
     if channel_id is not None and lab is not None:
         with lab.engine.connect() as connection:
             usual = usual_ctr(connection, channel_id)
-    ctr, source = ASSUMED_CTR, "assumed, because the lab knows no click-through rates of the channel"
+    ctr, source = ASSUMED_CTR, "assumed, because neither --channel nor --ctr is given"
     if options["ctr"] is not None:
         ctr, source = options["ctr"] / 100, "as given"
     elif usual is not None:
         ctr, source = usual.ctr, f"of {usual.impressions:,} impressions of {usual.videos} videos"
+    elif channel_id is not None:
+        source = "assumed, because the lab knows fewer than 1,000 impressions of the channel"
     scores, proven = None, True
     if title is not None and lab is not None:
         from thumblab_cli.commands.score import win_probabilities

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @click.command("mcp")
 @demo_option
 def command(chosen: "Settings") -> None:
-    """Serve five tools to an assistant, over standard input and output: score, packages, similar, explain and
-    niche_report.
+    """Serve six tools to an assistant, over standard input and output: score, packages, similar, search_library,
+    explain and niche_report.
 
     The assistant's program starts this command; docs/clients.md says how to set it up. The tools use the service at
     THUMBLAB_SERVING_URL. If this variable is not set, the tools use the service of this lab's `thumblab up`. `thumblab
