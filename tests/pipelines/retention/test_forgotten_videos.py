@@ -1,6 +1,7 @@
 """Tests of `thumblab video forget` and `thumblab channel remove --forget`: a person lets the lab forget videos."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
@@ -90,6 +91,22 @@ def test_an_unknown_video_or_link_deletes_nothing(full: FullLab, shell: Shell) -
         done = shell("video", "forget", full.ids[0], given, "--yes")
         assert (done.exit_code, why in done.stderr) == (1, True)
     assert full.rows(full.ids[0])
+
+
+def test_a_repeated_deletion_with_the_database_of_another_lab_deletes_nothing(
+    full: FullLab, shell: Shell, migrated_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, picture = full.lab.releases.serving.current_id(INDEX, NICHE), full.picture(full.ids[0])
+    for path in (full.lab.settings.data_dir / "images").rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))  # A clean-up spares the pictures of the last hour.
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", migrated_database())
+    for words in (("video", "forget", "nosuchvideo"), ("channel", "remove", "Nobody", "--forget")):
+        done = shell(*words, "--yes")
+        assert (done.exit_code, "check that it is the database of this lab" in done.stderr) == (1, True), done.stderr
+    full.lab.releases.serving.withdraw(INDEX, NICHE)
+    assert "check that it is the database of this lab" in shell("video", "forget", "nosuchvideo", "--yes").stderr
+    assert served in {release.release_id for release in full.lab.releases.all(INDEX, NICHE)}
+    assert full.lab.images.path(picture).is_file()
 
 
 def test_a_forgotten_channel_leaves_no_video_no_figure_and_no_title(full: FullLab) -> None:
