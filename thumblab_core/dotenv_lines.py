@@ -1,9 +1,13 @@
-"""Find the unreadable lines of a `.env` file."""
+"""Find the `.env` files of the settings, read them, and find their unreadable lines."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pydantic_settings import BaseSettings, DotEnvSettingsSource
+
+from thumblab_core.errors import LabError
 
 
 @contextmanager
@@ -18,6 +22,29 @@ def without_warnings_of_dotenv() -> Iterator[None]:
         yield
     finally:
         logger.disabled = disabled
+
+
+def dotenv_files(settings: type[BaseSettings]) -> list[Path]:
+    """Return the paths of the `.env` files of the settings, each once. A value in a later file has priority."""
+    given = settings.model_config.get("env_file")
+    files = [given] if isinstance(given, str | Path) else given or ()
+    return list(dict.fromkeys(Path(file).resolve() for file in files))
+
+
+def variables_in(file: Path, settings: type[BaseSettings]) -> list[str]:
+    """Return the names of the variables in a `.env` file. Raises LabError if the file cannot be read."""
+    try:
+        with without_warnings_of_dotenv():
+            names = list(DotEnvSettingsSource(settings, env_file=file).env_vars)
+        # A file in UTF-16 can be read as UTF-8 without an error. UTF-16 writes each ASCII letter as two bytes: the byte
+        # that UTF-8 has, and a null byte. So a null byte in a name shows that the file is in UTF-16.
+        if any("\0" in name for name in names):
+            raise UnicodeError
+    except UnicodeError:
+        raise LabError(f"{file} is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise LabError(f"{file} cannot be read ({error.strerror}); make it readable") from None
+    return names
 
 
 def unreadable_lines(file: Path) -> list[int]:

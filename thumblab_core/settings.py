@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 
 from thumblab_core.access_settings import AccessSettings
 from thumblab_core.computing.ray_settings import RaySettings
-from thumblab_core.dotenv_lines import unreadable_lines, without_warnings_of_dotenv
+from thumblab_core.dotenv_lines import dotenv_files, unreadable_lines, variables_in, without_warnings_of_dotenv
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.faces.people_settings import PeopleSettings
@@ -38,6 +38,11 @@ from thumblab_core.setting_groups import (
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The repository root if the lab runs from a checkout, else the folder that the packages were installed into."""
+
+IS_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
+
+ENV_FILES = (CHECKOUT / ".env", ".env") if IS_CHECKOUT else (".env",)
+"""The files with settings. The first one holds the settings of the checkout's lab, in whichever folder a command runs."""
 
 MLFLOW_PORT = 5000
 """The port of MLflow under `thumblab up`, unless the user gives a different port or this port is taken."""
@@ -68,7 +73,7 @@ def _default_data_dir() -> Path:
 
     If there is no checkout, return the usual folder of the operating system for a user's data.
     """
-    if (CHECKOUT / "pyproject.toml").is_file():
+    if IS_CHECKOUT:
         return CHECKOUT / ".thumblab"
     return Path(platformdirs.user_data_dir("thumblab"))
 
@@ -89,7 +94,7 @@ class Settings(
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
-        env_file=".env",
+        env_file=ENV_FILES,
         env_file_encoding="utf-8-sig",  # This codec reads UTF-8 with or without a byte-order mark.
         extra="ignore",
         populate_by_name=True,
@@ -292,16 +297,11 @@ def settings() -> Settings:
     Raises LabError if a setting has a bad value or `.env` cannot be read. Warns once, on stderr, about each misspelt
     name of a setting and each line of `.env` that cannot be read.
     """
-    file = Settings.model_config.get("env_file")
+    files = dotenv_files(Settings)
+    in_files = [name for file in files for name in variables_in(file, Settings)]
     try:
         with without_warnings_of_dotenv():
-            in_file = DotEnvSettingsSource(Settings).env_vars
-            # A file in UTF-16 can be read as UTF-8 without an error. UTF-16 writes each ASCII letter as two bytes: the
-            # byte that UTF-8 has, and a null byte. So a null byte in a name shows that the file is in UTF-16.
-            if any("\0" in name for name in in_file):
-                raise UnicodeError
             values = Settings()
-        unreadable = unreadable_lines(Path(str(file)))
     except ValidationError as error:
         problems = "; ".join(
             f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
@@ -309,13 +309,10 @@ def settings() -> Settings:
         )
         # `from None` hides the ValidationError. The ValidationError shows the values, which may be secret.
         raise LabError(f"A setting cannot be used: {problems}") from None
-    except UnicodeError:
-        raise LabError(f"{Path(str(file)).resolve()} is not UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise LabError(f"{Path(str(file)).resolve()} cannot be read ({error.strerror}); make it readable") from None
-    for number in unreadable:
-        _warn(f"{Path(str(file)).resolve()} line {number} is skipped; write NAME=value, or # before a comment")
-    for line in _misspelt([*os.environ, *in_file]):
+    for file in files:
+        for number in unreadable_lines(file):
+            _warn(f"{file} line {number} is skipped; write NAME=value, or # before a comment")
+    for line in _misspelt([*os.environ, *in_files]):
         _warn(line)
     return values
 

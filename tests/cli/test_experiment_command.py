@@ -225,7 +225,9 @@ def test_a_plan_uses_the_usual_rate_of_the_channel(
     shell: Shell, environment: dict[str, str], pictures: list[Path]
 ) -> None:
     without = shell("plan", *pictures[:2], "--channel", CHANNEL)
-    assert "a click-through rate of 5.00 % (assumed, because the lab knows fewer than 1,000 impressions" in without.stdout
+    assert (
+        "a click-through rate of 5.00 % (assumed, because the lab knows fewer than 1,000 impressions" in without.stdout
+    )
     engine = create_engine(environment["THUMBLAB_DATABASE_URL"])
     with engine.begin() as connection:
         row = {"video_id": "video_aaaaa", "source": "studio", "day": date(2026, 11, 1), "impressions": 20_000}

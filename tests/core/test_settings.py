@@ -156,6 +156,20 @@ def test_a_wrong_line_of_the_env_file_is_named_once_with_the_file_and_not_shown(
     ]
 
 
+def test_the_env_file_of_the_checkout_counts_in_every_folder_and_the_one_of_the_folder_goes_first(
+    dot_env: Callable[[bytes], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module.ENV_FILES == (module.CHECKOUT / ".env", ".env")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / ".env").write_text("THUMBLAB_REGION=FR\nTHUMBLAB_LANGUAGE=fr\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", (checkout / ".env", ".env"))
+    settings.cache_clear()
+    assert (settings().region, settings().language) == ("FR", "fr")
+    dot_env(b"THUMBLAB_REGION=DE\n")
+    assert (settings().region, settings().language) == ("DE", "fr")
+
+
 def test_every_variable_in_the_documents_is_a_setting() -> None:
     root = Path(module.__file__).parents[1]
     files = [root / "README.md", root / ".env.example", root / "docker-compose.yml", *(root / "docs").glob("*.md")]
