@@ -79,7 +79,8 @@ def url(database: str | None, driver: str) -> None:
     """
     from thumblab_core.database.urls import database_url, named_database_url
 
-    click.echo(named_database_url(database, driver) if database else database_url())
+    chosen = chosen_settings()
+    click.echo(named_database_url(database, driver, chosen) if database else database_url(chosen))
 
 
 @command.command()
@@ -116,7 +117,8 @@ def migrate() -> None:
     from thumblab_core.database import schema
     from thumblab_core.database.urls import database_url
 
-    if chosen_settings().database_url is None:
-        require_lab(chosen_settings().data_dir)
-    schema.migrate(database_url())
+    chosen = chosen_settings()
+    if chosen.database_url is None:
+        require_lab(chosen.data_dir)
+    schema.migrate(database_url(chosen))
     click.echo("The database is at the current schema.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -32,6 +33,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "demo" / EMULATOR_PORT).write_text("8095")
     settings.cache_clear()
     return tmp_path
+
+
+@pytest.fixture
+def in_demo(home: Path) -> Iterator[None]:
+    """Stop the database of the demo's lab after the test."""
+    yield
+    settings.cache_clear()
+    run("db", "stop", "--force", "--demo")
 
 
 def run(*words: str) -> Result:
@@ -152,7 +161,7 @@ def test_advice_after_a_deletion_names_commands_that_work_on_the_chosen_lab(
 
 
 def test_a_command_with_demo_does_not_ask_youtube_with_the_key_of_the_own_lab(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, in_demo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_YOUTUBE_API_KEY", "AIza" + "x" * 35)
     monkeypatch.setenv("THUMBLAB_YOUTUBE_ENDPOINT", "http://127.0.0.1:9/")
@@ -162,3 +171,10 @@ def test_a_command_with_demo_does_not_ask_youtube_with_the_key_of_the_own_lab(
         done = run(*words, "--demo")
         assert (done.exit_code, done.stdout) == (1, "")
         assert "use your own lab, because the demo's lab does not ask YouTube" in done.stderr
+
+
+def test_the_commands_of_the_database_work_on_the_demos_lab(home: Path, in_demo: None) -> None:
+    url = run("db", "url", "--demo")
+    assert (url.exit_code, str(home / "demo") in url.stdout) == (0, True), url.output
+    assert run("db", "migrate", "--demo").exit_code == 0
+    assert ((home / "demo" / "postgres").exists(), (home / "postgres").exists()) == (True, False)
