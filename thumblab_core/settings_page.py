@@ -16,9 +16,9 @@ _INTRODUCTION = """\
 
 Every setting is an environment variable, or a line of the file `.env` in the checkout, in whichever folder a command
 runs. A file `.env` in the folder that a command runs in is read too: its lines have priority over those of the
-checkout, and a variable has priority over both. A relative path begins in the folder that the command runs in. A blank
-value unsets the settings whose default is "unset", apart from `THUMBLAB_HISTORY_DAYS`. `thumblab` warns of a
-`THUMBLAB_*` variable that is not in this list.
+checkout, and a variable has priority over both. The servers of `thumblab up` read only the file of the checkout. A
+relative path begins in the folder that the command runs in. A blank value unsets the settings whose default is "unset",
+apart from `THUMBLAB_HISTORY_DAYS`. `thumblab` warns of a `THUMBLAB_*` variable that is not in this list.
 
 A secret can also be in a file. Add `_FILE` to the name of the variable, and give the path: `THUMBLAB_API_KEY_FILE`,
 {files}.
