@@ -175,6 +175,7 @@ def test_a_command_with_demo_does_not_ask_youtube_with_the_key_of_the_own_lab(
 
 def test_the_commands_of_the_database_work_on_the_demos_lab(home: Path, in_demo: None) -> None:
     url = run("db", "url", "--demo")
-    assert (url.exit_code, str(home / "demo") in url.stdout) == (0, True), url.output
+    # The folder of the database may be a link to a place that the database's own user can reach.
+    assert (url.exit_code, str((home / "demo" / "postgres").resolve()) in url.stdout) == (0, True), url.output
     assert run("db", "migrate", "--demo").exit_code == 0
     assert ((home / "demo" / "postgres").exists(), (home / "postgres").exists()) == (True, False)
