@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from thumblab_cli.main import cli
+from thumblab_cli.servers.ports import free_port
 
 REFUSED = """
 key --demo
@@ -63,6 +64,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "b.gif").write_bytes(b"GIF89a")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
+    # If the service of another lab listens on the usual port, `key` names that service instead.
+    monkeypatch.setenv("THUMBLAB_SERVING_PORT", str(free_port()))
     return tmp_path / "lab"
 
 
