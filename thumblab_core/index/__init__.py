@@ -6,6 +6,7 @@ One image encoder makes all vectors of a library. The class `NicheIndex` is a li
 chooses the FAISS index of the base. A library is saved as a release, and docs/release-format.md describes its files.
 """
 
+from thumblab_core.index.base import MOST_APPROXIMATE
 from thumblab_core.index.changes import Change
 from thumblab_core.index.diversity import diversified
 from thumblab_core.index.filters import ChannelName, Filter
@@ -27,6 +28,7 @@ from thumblab_core.index.niche_index import NicheIndex
 
 __all__ = [
     "MAX_NEIGHBOURS",
+    "MOST_APPROXIMATE",
     "WINNER_RULE",
     "Change",
     "ChannelName",

@@ -45,7 +45,7 @@ vectors at a time.
 """
 _COMPARED = 100_000
 """Number of vectors that are compared with many queries at a time."""
-_MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
+MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that are searched with an approximate index.
 
 To find more neighbours, the query is compared with all vectors. The reason is that the recall of the index is measured
@@ -136,7 +136,7 @@ class Base:
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
             return similarities[0], rows[0]
-        if k <= _MOST_APPROXIMATE:
+        if k <= MOST_APPROXIMATE:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), self._candidates(k))
             nearest = similarities[0], rows[0]
             if not self.kind.keeps_distances:
@@ -168,14 +168,14 @@ class Base:
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         """Return, for each vector in `rows`, the cosines and rows of the k vectors nearest to it, in any order.
 
-        The vector itself is not among its neighbours. An approximate index is used for k up to `_MOST_APPROXIMATE`. For
+        The vector itself is not among its neighbours. An approximate index is used for k up to `MOST_APPROXIMATE`. For
         a larger k, all vectors are compared.
         """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             queries = np.ascontiguousarray(self.vectors[block])
-            if self.kind.exact or k > _MOST_APPROXIMATE:
+            if self.kind.exact or k > MOST_APPROXIMATE:
                 neighbours.extend(self._others_exactly(queries, block, k))
                 continue
             with all_cores():

@@ -13,6 +13,7 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import (
     MAX_NEIGHBOURS,
+    MOST_APPROXIMATE,
     ChannelName,
     Filter,
     Item,
@@ -46,17 +47,23 @@ class _Hit:
 
 @dataclass
 class _Results:
-    """The hits of all libraries. `total` is the number of videos that the filters admit, or None if this number is not
-    known.
+    """The hits of all libraries.
+
+    `near` has the nearest hits of each library. They are the same for all pages of an answer, because `diversified`
+    orders them. `further` has the hits among which the videos after the first `MAX_NEIGHBOURS` are found. `total` is the
+    number of videos that the filters admit, or None if this number is not known.
     """
 
-    hits: list[_Hit] = field(default_factory=list)
+    near: list[_Hit] = field(default_factory=list)
+    further: list[_Hit] = field(default_factory=list)
     searched: list[SearchedLibraryOut] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     total: int | None = 0
 
-    def add(self, niche: str, neighbours: Sequence[Neighbour], vectors: Vectors) -> None:
-        self.hits += [_Hit(niche, *near, vector) for near, vector in zip(neighbours, vectors, strict=True)]
+    def add(self, hits: Sequence[_Hit], further: Sequence[_Hit] | None = None) -> None:
+        """Add the nearest hits of a library, and its hits for later pages. Without `further`, these are the same hits."""
+        self.near += hits
+        self.further += hits if further is None else further
 
     def count(self, videos: int | None) -> None:
         self.total = None if self.total is None or videos is None else self.total + videos
@@ -77,14 +84,13 @@ class SimilarSearch:
         libraries = libraries_of(self._scorer.releases, form.niche)
         query = query_of(asked, libraries, self._scorer)
         only = self._filter(form, asked.video_id)
-        depth = max(MAX_NEIGHBOURS, form.offset + form.k)
         results = _Results(degraded=[*query.remarks, *libraries.left_out(query.picture_encoder)])
         chosen = libraries.of(query.picture_encoder)
         if query.matched_by == "title":
             self._search_titles(chosen, query, only, results)
         else:
             for library in chosen:
-                self._search(library, query, only, depth, results)
+                self._search(library, query, only, form, results)
         if only.not_by is not None and not self._has_videos_by(only.not_by, chosen):
             results.degraded.append("exclude_channel left nothing out: no searched library has a video of this channel")
         return _composed(query, form, results)
@@ -94,9 +100,8 @@ class SimilarSearch:
         assert library.index is not None
         index = library.index.value
         found = index.find(index.vector_of(video_id), count, Filter(not_video=video_id))
-        results = _Results()
-        results.add(library.niche, found.neighbours, found.vectors)
-        return [_item(hit, at, found.total) for at, hit in enumerate(results.hits)]
+        hits = _hits(library.niche, found.neighbours, found.vectors)
+        return [_item(hit, at, found.total) for at, hit in enumerate(hits)]
 
     def _filter(self, form: SimilarForm, video_id: str | None) -> Filter:
         channel = None
@@ -108,15 +113,22 @@ class SimilarSearch:
         published = PublishedBetween(form.published_after, form.published_before)
         return Filter(published, form.min_outlier_multiple, channel, video_id)
 
-    def _search(self, library: Library, query: Query, only: Filter, depth: int, results: _Results) -> None:
+    def _search(self, library: Library, query: Query, only: Filter, form: SimilarForm, results: _Results) -> None:
         if library.index is None:
             self._search_stored(library, query, only, results)
             return
         index = library.index.value
-        found = index.find(query.vector, depth, only)
-        results.add(library.niche, found.neighbours, found.vectors)
+        found = index.find(query.vector, MAX_NEIGHBOURS, only)
+        nearest = _hits(library.niche, found.neighbours, found.vectors)
+        end, further = form.offset + form.k, None
+        if end > MAX_NEIGHBOURS:
+            # An approximate index misses a few videos, and other videos for another depth. If a later page came from
+            # such a search, it could repeat or leave out videos of an earlier page. So it comes from an exact search.
+            deeper = index.find(query.vector, max(end, MOST_APPROXIMATE + 1), only)
+            further = _hits(library.niche, deeper.neighbours, deeper.vectors)
+        results.add(nearest, further)
         results.count(found.total)
-        exact = not only.admits_all_but_one or depth > 2 * MAX_NEIGHBOURS
+        exact = not only.admits_all_but_one or form.offset >= MAX_NEIGHBOURS
         similarities = [near.similarity for near in found.neighbours]
         typical = only.admits_all_but_one and query.kind != "text"
         results.searched.append(
@@ -150,7 +162,7 @@ class SimilarSearch:
                 f"the filters were applied only to the {MAX_NEIGHBOURS} nearest videos of {library.niche}"
             )
         blank = np.zeros(len(query.vector), np.float32)  # A video that was deleted after the search gets this vector.
-        results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
+        results.add(_hits(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept])))
         results.count(None)
         results.searched.append(
             SearchedLibraryOut(
@@ -180,7 +192,7 @@ class SimilarSearch:
                 item = loaded.value.item_of(title.video_id)
                 if item is not None and title.is_of(item) and only.admits(item):
                     vector = loaded.value.vector_of(title.video_id)
-                    results.hits.append(_Hit(niche, item, title.similarity, vector))
+                    results.add([_Hit(niche, item, title.similarity, vector)])
                     break
         if len(titles) == MOST_TITLES:
             results.degraded.append(f"only the {MOST_TITLES:,} nearest titles were read")
@@ -202,9 +214,10 @@ class SimilarSearch:
 
 
 def _composed(query: Query, form: SimilarForm, results: _Results) -> SimilarOut:
-    hits = _merged(results.hits)
+    first = _merged(results.near)[:MAX_NEIGHBOURS]
+    shown_first = {hit.item.video_id for hit in first}
+    hits = [*first, *(hit for hit in _merged(results.further) if hit.item.video_id not in shown_first)]
     end = form.offset + form.k
-    first = hits[:MAX_NEIGHBOURS]
     if first and form.offset < len(first):
         similarities = np.array([hit.similarity for hit in first], np.float32)
         order = diversified(similarities, np.stack([hit.vector for hit in first]), form.diversity, end).tolist()
@@ -223,6 +236,10 @@ def _composed(query: Query, form: SimilarForm, results: _Results) -> SimilarOut:
         searched=results.searched,
         degraded=list(dict.fromkeys(results.degraded)),
     )
+
+
+def _hits(niche: str, neighbours: Sequence[Neighbour], vectors: Vectors) -> list[_Hit]:
+    return [_Hit(niche, *near, vector) for near, vector in zip(neighbours, vectors, strict=True)]
 
 
 def _merged(hits: Sequence[_Hit]) -> list[_Hit]:
