@@ -1,7 +1,7 @@
 """The body of `POST /v1/score`."""
 
 import re
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,8 @@ MAX_THUMBNAILS = 20
 MAX_TITLES = 10
 MOST_CATEGORIES = 7
 """Maximum number of niches of a request. Each niche needs a search of its own."""
+
+_DEFAULT_CATEGORY = "tech"
 
 MAX_URL = 2048
 """Maximum number of characters of a URL, and of the name of a channel."""
@@ -75,8 +77,7 @@ class ScoreForm(StrictModel):
         examples=["I tested every phone under $200"],
     )
     category: Niche = Field(
-        default="tech",
-        validate_default=True,
+        default=_DEFAULT_CATEGORY,
         description="The niche with whose library the thumbnails are compared.",
         examples=["tech"],
     )
@@ -104,6 +105,17 @@ class ScoreForm(StrictModel):
         description="Several niches, in place of `category`. Each niche gets its own answer (see `other_niches`).",
         json_schema_extra={"uniqueItems": True},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_category(cls, data: Any) -> Any:
+        """Fill in the default of `category` as if it was sent, so that it is checked like any other niche.
+
+        If `categories` is given, `category` is not used. Its default need not be a niche of the lab then.
+        """
+        if isinstance(data, dict) and data.get("categories") is None:
+            return {"category": _DEFAULT_CATEGORY, **data}
+        return data
 
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Self:

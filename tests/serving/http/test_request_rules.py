@@ -32,6 +32,7 @@ from thumblab_serving.schemas.lab import (
 )
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest, WaitQuery
 from thumblab_serving.schemas.library import LibraryPicturesQuery
+from thumblab_serving.schemas.niche import context_of
 from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreForm, ScoreRequest
 
@@ -210,3 +211,26 @@ def test_exactly_the_control_format_and_separator_characters_are_left_out():
     assert re.fullmatch(PATTERN, "a b") and not re.fullmatch(PATTERN, "a\u202eb")
     assert len(json.dumps(PATTERN, ensure_ascii=False).encode()) < 400
     assert MAX_ID == 128
+
+
+@pytest.mark.parametrize(
+    ("niches", "wrong"),
+    [
+        ({"categories": ["cooking", "gaming"]}, None),
+        ({"categories": ["cooking"], "category": None}, "category: send a text"),
+        ({"categories": ["baking"]}, "categories.0: send one of 'cooking' or 'gaming'"),
+        ({"categories": ["cooking"], "category": "gaming"}, "body: give either category or categories"),
+        ({"category": "gaming"}, None),
+        ({}, "category: send one of 'cooking' or 'gaming'"),
+    ],
+)
+def test_a_lab_without_the_default_niche_takes_requests_that_name_its_niches(niches, wrong):
+    body = {"title": "t", "thumbnails": [{"id": "a", "url": "u"}], **niches}
+    context = context_of(("cooking", "gaming"))
+    if wrong is None:
+        asked = ScoreRequest.model_validate(body, context=context).niches
+        assert asked == tuple(niches.get("categories", ["gaming"]))
+        return
+    with pytest.raises(ValidationError) as caught:
+        ScoreRequest.model_validate(body, context=context)
+    assert validation_message(caught.value) == wrong
