@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from thumblab_core.durable_files import replace_private_file
+from thumblab_core.durable_files import give_to_owner, replace_private_file
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_core.settings import settings as current_settings
@@ -35,6 +35,7 @@ def api_key(settings: Settings | None = None) -> str:
         # The file has no key if it is new, or if the process that made it ended before it wrote a key.
         if not key:
             key = secrets.token_urlsafe(32)
+            give_to_owner(file.fileno(), key_path(settings).parent)
             file.write(key + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from thumblab_core.durable_files import replace_private_file
+from thumblab_core.durable_files import give_to_owner, replace_private_file
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
@@ -183,6 +183,7 @@ class NamedKeys:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(self.path.with_name(_LOCK), os.O_RDWR | os.O_CREAT, 0o600)) as lock:  # noqa: PTH123 - the mode must be 0600 from the start
+                give_to_owner(lock.fileno(), self.path.parent)
                 fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, even if the process is killed.
                 yield
         except OSError as error:

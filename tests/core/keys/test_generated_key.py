@@ -1,6 +1,7 @@
 """Test the API key of the scoring service. The key comes from the settings, or from a file that is made once."""
 
 import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -90,3 +91,17 @@ print(api_key(settings))
             replace_private_file(tmp_path / "api-key", "the-new-key\n")
             fcntl.flock(file, fcntl.LOCK_UN)
             assert waiting.communicate()[0] == "the-new-key\n"
+
+
+def test_a_key_generated_by_root_belongs_to_the_owner_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        os, "fchown", lambda handle, *owner: given.append((Path(f"/proc/self/fd/{handle}").readlink().name, owner))
+    )
+    settings = Settings(data_dir=tmp_path / "lab")
+    assert api_key(settings) == api_key(settings)
+    folder = settings.data_dir.stat()
+    assert given == [("api-key", (folder.st_uid, folder.st_gid))]

@@ -190,3 +190,17 @@ def test_the_number_of_keys_is_limited(keys: NamedKeys) -> None:
     keys.path.write_text(json.dumps({"format": 1, "keys": made}))
     with pytest.raises(LabError, match="at most 1,000 named keys"):
         keys.add("one-more", ["score"])
+
+
+def test_files_written_by_root_belong_to_the_owner_of_the_folder(
+    keys: NamedKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, tuple[int, ...]] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        os, "fchown", lambda handle, *owner: given.update({Path(f"/proc/self/fd/{handle}").readlink().name: owner})
+    )
+    keys.add("laptop", ["score"])
+    folder = keys.path.parent.stat()
+    owner = (folder.st_uid, folder.st_gid)
+    assert given == {"api-keys.lock": owner, ".api-keys.json.new": owner}
