@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from thumblab_serving.batches.batch_store import BatchStore
 from thumblab_serving.batches.stored_batch import StoredBatch
@@ -84,11 +85,15 @@ class Housekeeper:
         if time.monotonic() >= self._next_sweep:
             self._store.sweep()
             self._next_sweep = time.monotonic() + _SWEEP_S
+        silent: set[str] = set()  # The hosts whose webhooks failed in this round.
         for batch in self._store.undelivered():
             if self._thread.stopping.is_set():
                 break
             with self._store.sparing_others(batch):
-                self._deliver(batch)
+                # A webhook may take ten seconds. A host that does not answer must not delay the webhooks to other hosts.
+                host = urlsplit(batch.facts.webhook or "").netloc
+                if host not in silent and not self._deliver(batch):
+                    silent.add(host)
             self._end_overdue()  # A webhook may take ten seconds, so end overdue batches after each webhook.
         return False
 
@@ -104,14 +109,19 @@ class Housekeeper:
                         if claimed and not batch.has_ended:
                             self._store.end_overdue(batch)
 
-    def _deliver(self, batch: StoredBatch) -> None:
-        """Send the webhook of a batch, if no other process sends it at the moment."""
+    def _deliver(self, batch: StoredBatch) -> bool:
+        """Send the webhook of a batch, if no other process sends it at the moment. Return False if the attempt failed."""
         with batch.claim() as claimed:
             delivery = batch.delivery
             if not claimed or delivery is None or delivery.next_at is None or delivery.next_at > time.time():
-                return
+                return True
             if self._store.is_revoked(batch):
                 batch.keep_delivery(replace(delivery, state="failed", reason="its API key was revoked", next_at=None))
-            else:
-                described = self._store.describe(batch)
-                batch.keep_delivery(self._webhooks.deliver(batch.facts.webhook or "", described, delivery))
+                return True
+            begun, described = self._webhooks.begun(delivery), self._store.describe(batch)
+            batch.keep_delivery(begun)
+            if begun.state == "failed":
+                return False
+            after = self._webhooks.deliver(batch.facts.webhook or "", described, begun)
+            batch.keep_delivery(after)
+            return after.state == "delivered"

@@ -58,20 +58,35 @@ class Webhooks:
                 "the host is not among THUMBLAB_SERVING_WEBHOOK_HOSTS, or the URL contains credentials"
             ) from None
 
-    def deliver(self, url: str, batch: BatchOut, delivery: Delivery) -> Delivery:
-        """Send the webhook of a batch once. Return the state of the delivery after this attempt. Raises no error."""
+    def begun(self, delivery: Delivery) -> Delivery:
+        """Return the state of a delivery whose next attempt begins now. If all attempts were made, the state is
+        `failed`.
+
+        Store this state before the attempt. Otherwise, if no state can be stored after the attempt, the attempt would
+        be repeated without a wait and without end.
+        """
+        if delivery.attempts > len(_WAITS_S):
+            return replace(delivery, state="failed", next_at=None)
         attempts = delivery.attempts + 1
+        wait = _WAITS_S[min(attempts, len(_WAITS_S)) - 1]
+        reason = "the result of the last attempt is not known"
+        return replace(delivery, attempts=attempts, reason=reason, next_at=time.time() + wait)
+
+    def deliver(self, url: str, batch: BatchOut, begun: Delivery) -> Delivery:
+        """Send the webhook of a batch once. `begun` is the state that the method `begun` has returned for this attempt.
+
+        Return the state of the delivery after this attempt. Raises no error.
+        """
         try:
             self.check(url)  # The settings may have changed since the batch was stored.
             body = json.dumps({"type": "batch.ended", "batch": batch.model_dump(mode="json", exclude={"webhook"})})
             self._post(url, body.encode(), self._headers(batch.id, body))
         except WebhookError as error:
-            wait = None if attempts > len(_WAITS_S) else _WAITS_S[attempts - 1]
-            failed = replace(delivery, attempts=attempts, reason=str(error))
-            if wait is None:
+            failed = replace(begun, reason=str(error))
+            if begun.attempts > len(_WAITS_S):
                 return replace(failed, state="failed", next_at=None)
-            return replace(failed, next_at=time.time() + wait)
-        return Delivery("delivered", attempts, None, None)
+            return replace(failed, next_at=time.time() + _WAITS_S[begun.attempts - 1])
+        return Delivery("delivered", begun.attempts, None, None)
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         """Send the webhook. Raises `WebhookError` if the receiver did not accept the webhook.

@@ -12,6 +12,12 @@ import pytest
 from local_server import Handler, certificate, running
 
 from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_serving.batches.batch_store import BatchStore
+from thumblab_serving.batches.housekeeping import Housekeeper
+from thumblab_serving.batches.records import Delivery
+from thumblab_serving.batches.stored_batch import WEBHOOK
+from thumblab_serving.batches.webhooks import Webhooks
+from thumblab_serving.schemas.batches import BatchRequest, BatchState
 
 SECRET = "secret-of-the-tests-0123456789"
 
@@ -150,3 +156,57 @@ def test_a_webhook_to_another_address_is_refused(telling, receiver, item, url, e
     assert reply.status_code == 422
     assert reply.json()["detail"].startswith("webhook: ")
     assert expected in reply.json()["detail"]
+
+
+@pytest.fixture
+def waiting(telling, receiver, item):
+    """Return a function that stores ended batches, each with a webhook to one of the given URLs.
+
+    The function returns a housekeeper that has not delivered any of them yet, and the ended batches.
+    """
+    opened = []
+
+    def store(folder, *urls):
+        settings = telling.app.state.settings.model_copy(update={"data_dir": folder})
+        batches, webhooks = BatchStore(settings), Webhooks(settings)
+        opened.append(webhooks)
+        stored = []
+        for url in urls:
+            request = BatchRequest.model_validate({"items": [item(1, pictures=1)], "webhook": url})
+            batch = batches.find(batches.add(request, "default", None)[0].id)
+            batch.finish(BatchState.DONE)
+            stored.append(batch)
+        receiver["got"].clear()
+        return Housekeeper(batches, webhooks), stored
+
+    yield store
+    for webhooks in opened:
+        webhooks.close()
+
+
+def test_a_webhook_is_not_sent_as_long_as_no_attempt_can_be_stored(waiting, receiver, tmp_path):
+    housekeeper, [batch] = waiting(tmp_path, f"https://{receiver['host']}/")
+    in_the_way = batch.folder / f"{WEBHOOK}.new"
+    in_the_way.mkdir()  # So the file of the webhook cannot be written, as on a full disk.
+    for _ in range(3):
+        housekeeper._round()
+    assert receiver["got"] == []
+    in_the_way.rmdir()
+    for _ in range(3):
+        housekeeper._round()
+    assert (len(receiver["got"]), batch.delivery.state) == (1, "delivered")
+
+
+def test_an_attempt_whose_result_is_lost_counts_and_is_not_repeated_without_end(waiting, receiver, tmp_path):
+    housekeeper, [batch] = waiting(tmp_path, f"https://{receiver['host']}/")
+    batch.keep_delivery(Delivery(attempts=3, next_at=0.0))  # The process died in the last attempt.
+    housekeeper._round()
+    assert (receiver["got"], batch.delivery.state, batch.delivery.attempts) == ([], "failed", 3)
+
+
+def test_a_host_that_does_not_take_its_webhooks_delays_no_other_host(waiting, receiver, tmp_path):
+    mute, good = "https://127.0.0.1:9/", f"https://{receiver['host']}/"
+    housekeeper, batches = waiting(tmp_path, mute, mute, mute, good)
+    housekeeper._round()
+    assert sorted(batch.delivery.attempts for batch in batches[:3]) == [0, 0, 1]
+    assert batches[3].delivery.state == "delivered"
