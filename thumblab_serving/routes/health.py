@@ -143,8 +143,9 @@ def describe(
     encoders, meter = _encoders(releases), _meter(scorer)
     canary = CanaryOut(state=scorer.canary.state, checks=scorer.canary.checks, reason=scorer.canary.failure)
     is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed and canary.reason is None
+    has_index = any(slot.can_serve for slot in releases.indices.values())
     return HealthOut(
-        ready=is_warm and model.release is not None and any(index.release for index in indices.values()),
+        ready=is_warm and model.release is not None and has_index,
         encoders=encoders,
         meter=meter,
         model=model,
@@ -236,6 +237,11 @@ def _not_ready_reason(state: HealthOut) -> str:
         return NO_MODEL
     if any(index.release for index in state.indices.values()):
         return state.canary.reason or state.rehearsal.reason or "the service is still making a first answer for itself"
+    refused = [
+        f"{niche}: {index.refused.reason}" for niche, index in state.indices.items() if index.refused is not None
+    ]
+    if refused:
+        return f"the promoted indices were refused ({'; '.join(refused)})"
     return (
         "no index is served yet; `thumblab refresh` builds the indices from what the lab holds, or run "
         "refresh_library in Dagster (`thumblab up`)"

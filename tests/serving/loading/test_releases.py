@@ -5,6 +5,10 @@ import threading
 
 import pytest
 
+from thumblab_serving.dagster_runs.scheduler import SchedulerStatus
+from thumblab_serving.routes.health import describe
+from thumblab_serving.schemas.health import SharedCacheOut
+
 
 def flip(path):
     data = bytearray(path.read_bytes())
@@ -237,3 +241,22 @@ def test_a_deleted_pointer_is_reported_and_the_old_release_stays_served(new_lab,
         assert "gone" in service.health()["model"]["refused"]["reason"]
         lab.promote(model)
         assert service.health()["model"]["refused"] is None
+
+
+def test_a_service_whose_only_index_is_refused_says_why_it_is_not_ready(new_lab, run):
+    lab = new_lab()
+    lab.promote(lab.model())
+    lab.promote(lab.index(encoder="another"))
+    with run(lab.settings, wait=False) as service:
+        service.app.state.scorer.load()
+        detail = service.client.get("/ready").json()["detail"]
+    assert detail.startswith("the promoted indices were refused (tech: it was made with the image encoder another")
+
+
+def test_a_service_that_reads_its_index_again_stays_ready(lab, run):
+    with run(lab.settings) as service:
+        scorer = service.app.state.scorer
+        assert scorer.releases.forget_indices()
+        unknown, one_worker = SchedulerStatus("unknown", None), SharedCacheOut(state="one_worker", reason=None)
+        health = describe(scorer, None, unknown, [], one_worker, {})
+        assert (health.ready, health.indices["tech"].state) == (True, "none")
