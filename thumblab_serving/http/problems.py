@@ -23,6 +23,9 @@ CLIENT_GONE = 499
 _MAX_ERRORS = 5
 """Maximum number of errors in the answer to an invalid request."""
 
+_RETRY_S = "30"
+"""The header `Retry-After` of an answer with the status 503 whose error names no other time."""
+
 _LONGEST_NAME = 80
 """Maximum length of a field's name in an error message, in characters."""
 
@@ -39,9 +42,14 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error that a route, or the code behind it, may raise. `kind` is the last part of the answer's field `type`."""
+    """An error that a route, or the code behind it, may raise. `kind` is the last part of the answer's field `type`.
+
+    An answer with the status 503 always says when to send the request again, because clients rely on it.
+    """
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers = {"Retry-After": _RETRY_S, **(headers or {})}
         super().__init__(status, detail, headers)
         self.kind = kind
 

@@ -96,6 +96,9 @@ async def version(request: Request) -> Response:
             raise no_database("the thumbnails are in the lab's database", error, database) from None
         except StoreError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", NO_STORE) from None
+        except OSError as error:
+            detail = f"the picture cannot be read ({error.strerror}); check the disk of the lab's image store"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", detail) from None
     if picture is None:
         detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists the video's thumbnails"
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-picture", detail)

@@ -5,9 +5,7 @@ They are static files, use no JavaScript framework and load nothing from other h
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
 
-import fastapi
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
@@ -74,9 +72,7 @@ async def people() -> HTMLResponse:
 
 @router.head("/page/{version}/{name:path}")
 @router.get("/page/{version}/{name:path}")
-async def file(
-    version: Annotated[str, fastapi.Path(max_length=100)], name: Annotated[str, fastapi.Path(max_length=100)]
-) -> Response:
+async def file(version: str, name: str) -> Response:
     """Return a style sheet or a script of the pages.
 
     While the service is updated, a browser may request a file of another version. The browser then gets the file of

@@ -126,4 +126,5 @@ def test_while_the_image_store_is_away_the_answer_says_so_without_its_name(libra
         sha256 = connection.scalar(select(thumbnails.c.sha256).where(thumbnails.c.video_id == "there"))
     version = library.client.get(f"/v1/videos/there/thumbnails/{sha256}")
     assert (version.status_code, version.json()["detail"][:38]) == (503, "the image store cannot be used now; tr")
+    assert version.headers["retry-after"] == "30"
     assert "secret-bucket" not in answer.text + version.text

@@ -51,3 +51,8 @@ def test_the_answers_to_head_are_documented_without_a_body(service):
     for path, head in documented.items():
         assert set(head["responses"]) == set(paths[path]["get"]["responses"])
         assert not any("content" in answer for answer in head["responses"].values())
+
+
+def test_a_long_name_of_a_file_is_an_unknown_file(service):
+    reply = service.client.get(f"/page/{'a' * 500}/{'b' * 500}.js")
+    assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
