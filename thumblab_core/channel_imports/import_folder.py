@@ -6,6 +6,7 @@ channel-imports/<import_id>/report.json            the report; replaced as a who
 """
 
 import re
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ class ImportFolder:
 
     def write_report(self, report: ImportReport) -> None:
         """Replace the report. Does nothing if the folder of the import was deleted."""
-        new = self.path / f"{_REPORT}.new"
+        # The job and several requests to the service may write a report at the same time, so each has its own file.
+        new = self.path / f"{_REPORT}.{secrets.token_hex(4)}.new"
         try:
             new.write_text(report.model_dump_json())
             new.replace(self.path / _REPORT)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from test_http import problem
 
-from thumblab_core.channel_imports.import_folder import IMPORTS
+from thumblab_core.channel_imports.import_folder import IMPORTS, ImportFolder
 from thumblab_core.channel_imports.report import ExportTable, ImportReport, ImportStep
 from thumblab_core.keys.named_keys import OWN_KEY, NamedKeys
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
@@ -304,3 +304,16 @@ def test_the_added_channels_are_listed_with_their_facts(new_lab, run):
     assert channels["UCold"]["skill"] is None, "the manifest of an older adapter lacks some figures"
     assert "another model" in channels["UCold"]["reason"]
     assert channels["UCfew"]["reason"] == "it has 3 of the 5 videos that a channel adapter needs"
+
+
+def test_a_report_leaves_the_unfinished_report_of_another_writer_alone(tmp_path):
+    folder = ImportFolder(tmp_path, "0" * 32)
+    folder.path.mkdir(parents=True)
+    folder.write_report(report("running"))
+    unfinished = folder.path / "report.json.new"
+    unfinished.write_text('{"state": "fai')
+    folder.write_report(report("done"))
+    assert unfinished.read_text() == '{"state": "fai'
+    stored = folder.report()
+    assert stored is not None
+    assert stored.state == "done"
