@@ -57,7 +57,7 @@ def rank_packages(
     """
     # `rank` ranks pictures by their ids, so each package gets an id: its number.
     cells = {str(number): cell for number, cell in enumerate(_cells(pictures, titles))}
-    of_cells = RankingContext({key: cell.title for key, cell in cells.items()}, query.niche, query.channel)
+    of_cells = RankingContext({key: cell.title for key, cell in cells.items()}, query.niche, query.channel, True)
     pictures_of_cells = {key: pictures[cell.picture] for key, cell in cells.items()}
     ranking = rank(pictures_of_cells, _groups(cells, near_identical), of_cells, ranker)
     if not has_proven_skill(ranker, query.channel, PACKAGE):

@@ -42,18 +42,22 @@ class EncodedTitle:
 class RankingContext:
     """Everything that a ranking depends on besides the pictures: the titles, the niche and, if given, the channel.
 
-    `titles` has the title of each picture, by the picture's id.
+    `titles` has the title of each picture, by the picture's id. `as_packages` says that packages are compared, even if
+    all of them have the same title.
     """
 
     titles: Mapping[str, EncodedTitle]
     niche: str
     channel: AdapterChoice | None = None
+    as_packages: bool = False
 
     @property
     def question(self) -> Question:
         """The question that the ranking answers: `one_title` if all pictures have the same title, or `package` if the
         titles differ.
         """
+        if self.as_packages:
+            return PACKAGE
         return ONE_TITLE if len({title.text for title in self.titles.values()}) < 2 else PACKAGE
 
     @property

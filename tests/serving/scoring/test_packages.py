@@ -1,6 +1,7 @@
 """Test answers for several titles, for titles of single pictures, and for several niches."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -252,3 +253,18 @@ def test_a_request_with_unclear_titles_or_niches_is_refused(service, fields, exp
     reply = service.client.post("/v1/score", json=body)
     assert reply.status_code == 422
     assert expected in reply.json()["detail"]
+
+
+def test_packages_that_all_have_one_title_are_still_compared_as_packages(changing, draw, ask, monkeypatch):
+    changing.lab.promote(changing.lab.model())
+    pictures = {f"p{n}": draw(n) for n in range(3)}
+    request = {"titles": TITLES[:2], "own": [TITLES[2]] * 3}
+    before = ask(changing, pictures, **request)
+    ranker = changing.app.state.scorer.releases.model.loaded.value
+    slope = 3 * ranker.calibration.slope
+    other = replace(ranker.calibration, one_title=(slope, slope), one_title_from=("videos", "videos"))
+    monkeypatch.setitem(vars(ranker), "calibration", other)
+    after = ask(changing, pictures, **request)
+    assert after["packages"] == before["packages"]
+    assert (after["question"], after["probabilities_from"]) == ("one_title", "videos")
+    assert after["confidence"] > before["confidence"]
