@@ -12,6 +12,7 @@ import { chooseNiche, unchooseNiche } from "./niche_menu.js";
 import { openForm } from "./niches/form.js";
 import { FOLLOWED_MS } from "./niches/service.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
+import { forgetForTab, keepForTab, keptForTab } from "./tab_memory.js";
 import { NICHES, nicheName } from "./words.js";
 
 const POLL_MS = 1000;
@@ -335,8 +336,8 @@ function compareFor(channelId, niche) {
 }
 
 function remember(id) {
-  if (id === null) sessionStorage.removeItem(FOLLOWED);
-  else sessionStorage.setItem(FOLLOWED, id);
+  if (id === null) forgetForTab(FOLLOWED);
+  else keepForTab(FOLLOWED, id);
 }
 
-const remembered = () => sessionStorage.getItem(FOLLOWED);
+const remembered = () => keptForTab(FOLLOWED);

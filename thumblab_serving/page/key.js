@@ -1,8 +1,9 @@
 // The API key comes from the URL's fragment, which is never sent to a server. It is kept for this tab only.
 
 import { byId } from "./dom.js";
+import { forgetForTab, keepForTab, keptForTab } from "./tab_memory.js";
 
-const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
+const KEY_NAME = "thumblab-key"; // The tab keeps the API key under this name.
 export const NO_KEY = "Give the API key, or open the link that the lab's owner sent you.";
 
 // Each form has a field for the key, which is shown while there is no key. The page of people has one of the two fields.
@@ -19,10 +20,10 @@ export function onKeyGiven(listener) {
 export function takeKey() {
   const key = new URLSearchParams(location.hash.slice(1)).get("key");
   if (key) {
-    sessionStorage.setItem(KEY_NAME, key);
+    keepForTab(KEY_NAME, key);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  showKeyField(!sessionStorage.getItem(KEY_NAME));
+  showKeyField(!keptForTab(KEY_NAME));
   if (key) for (const listener of listeners) listener();
 }
 
@@ -35,12 +36,12 @@ export function showKeyField(visible) {
 
 export function currentKey() {
   const typed = FIELDS.map((field) => byId(field).value.trim()).find(Boolean);
-  if (typed) sessionStorage.setItem(KEY_NAME, typed);
-  return sessionStorage.getItem(KEY_NAME);
+  if (typed) keepForTab(KEY_NAME, typed);
+  return keptForTab(KEY_NAME);
 }
 
 export function forgetKey() {
-  sessionStorage.removeItem(KEY_NAME);
+  forgetForTab(KEY_NAME);
   showKeyField(true);
   FIELDS.map(byId).find((field) => field.checkVisibility())?.focus();
 }

@@ -2,6 +2,7 @@
 
 import { byId, capital, line, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
+import { forgetForTab, keepForTab, keptForTab } from "../tab_memory.js";
 import { nicheName } from "../words.js";
 import { askForKey, hasKey, newest } from "./feedback.js";
 import { figures, runState, start } from "./service.js";
@@ -9,7 +10,7 @@ import { plural } from "./words.js";
 
 const POLL_MS = 2000;
 const PATIENT_MS = 10000; // The pause while the state of the runs cannot be read.
-const FOLLOWED = "thumblab-people-runs"; // sessionStorage keeps the runs that the page follows under this name.
+const FOLLOWED = "thumblab-people-runs"; // The tab keeps the runs that the page follows under this name.
 const WORK = {
   detect: ["detect", "Find faces"],
   cluster: ["cluster/dual", "Group again"],
@@ -155,8 +156,8 @@ function failureWords({ niche, state, reason }) {
 }
 
 function keep(value) {
-  if (value === null) sessionStorage.removeItem(FOLLOWED);
-  else sessionStorage.setItem(FOLLOWED, JSON.stringify(value));
+  if (value === null) forgetForTab(FOLLOWED);
+  else keepForTab(FOLLOWED, JSON.stringify(value));
 }
 
-const followed = () => JSON.parse(sessionStorage.getItem(FOLLOWED));
+const followed = () => JSON.parse(keptForTab(FOLLOWED));
