@@ -36,7 +36,7 @@ export async function loadPictures(answer) {
       // A picture that is missing because something failed is requested again with the next answer.
       if (degraded.length === 0) for (const id of missing) urls.set(id, null);
     } catch {
-      return; // The neighbours keep their titles. The next answer repeats the request.
+      break; // The other neighbours keep their titles. The next answer repeats the request.
     }
   }
   for (const picture of document.querySelectorAll("img[data-video]")) {

@@ -16,7 +16,7 @@ export async function rank(question, pictures, signal) {
   if (question.channel) form.append("channel_id", question.channel);
   for (const { file, name } of pictures) form.append("thumbnails", file, name);
   if (pictures.some(({ title }) => title)) for (const { title } of pictures) form.append("thumbnail_titles", title);
-  return withoutPeople(await call("v1/score?people=false", { method: "POST", body: form, signal }, true));
+  return withoutPeople(await sendFiles("v1/score?people=false", form, pictures, signal));
 }
 
 // Store what a test on YouTube showed. `files` are the tested pictures, in the order of the variants.
@@ -24,7 +24,7 @@ export function storeExperiment(experiment, files) {
   const form = new FormData();
   form.append("experiment", JSON.stringify(experiment));
   for (const file of files) form.append("pictures", file, file.name);
-  return call("v1/experiments", { method: "POST", body: form }, true);
+  return sendFiles("v1/experiments", form, files.map(named));
 }
 
 export function libraryPictures(ids) {
@@ -43,7 +43,7 @@ export function addChannel(files, { name, niche, columns }) {
   if (niche) form.append("niche", niche);
   if (Object.keys(columns).length > 0) form.append("columns", JSON.stringify(columns));
   for (const file of files) form.append("exports", file, file.name);
-  return call("v1/channels", { method: "POST", body: form }, true);
+  return sendFiles("v1/channels", form, files.map(named));
 }
 
 export function channelImport(id) {
@@ -63,6 +63,27 @@ export function health() {
   return call("health", {}, false);
 }
 
+const named = (file) => ({ file, name: file.name });
+
+// Send a form with files, and return the answer. The browser cannot send a file that was saved again after a person chose it, as
+// an edited picture is. Its error does not say so, so the files are then checked.
+export async function sendFiles(path, form, files, signal) {
+  try {
+    return await call(path, { method: "POST", body: form, signal }, true);
+  } catch (error) {
+    const changed = error.isUnreachable ? await unreadable(files) : [];
+    if (changed.length === 0) throw error;
+    const [were, them] = changed.length === 1 ? ["was", "it"] : ["were", "them"];
+    throw new Error(`${changed.join(", ")} ${were} changed, moved or deleted on this computer after you chose ${them}. Remove ${them} here, and choose ${them} again.`);
+  }
+}
+
+// Return the names of the files that the browser can no longer read.
+async function unreadable(files) {
+  const canRead = await Promise.all(files.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false)));
+  return files.filter((_, row) => !canRead[row]).map(({ name }) => name);
+}
+
 // Return the answer of the service at a path. `withKey`: whether the request needs the API key.
 export async function call(path, options, withKey) {
   const key = withKey ? (currentKey() ?? "") : "";
@@ -71,7 +92,7 @@ export async function call(path, options, withKey) {
     reply = await fetch(path, withKey ? { ...options, headers: { ...options.headers, "X-API-Key": key } } : options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The service cannot be reached. Is it running?");
+    throw Object.assign(new Error("The service cannot be reached. Is it running?"), { isUnreachable: true });
   }
   let answer = null;
   try {

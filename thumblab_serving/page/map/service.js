@@ -1,7 +1,7 @@
 // The requests about the map. Each function returns the answer, or throws an error with a message for people.
 
 import { currentKey } from "../key.js";
-import { call } from "../service.js";
+import { call, sendFiles } from "../service.js";
 
 const RELEASE = "X-Thumblab-Release"; // The header that names the release of a map.
 const TRIES = 3;
@@ -42,8 +42,9 @@ export function similar(query, filters) {
 export function similarToPicture(file, filters) {
   const form = new FormData();
   for (const [name, value] of Object.entries(filters)) form.append(name, value);
-  form.append("picture", file, file.name || "picture");
-  return call("v1/similar", { method: "POST", body: form }, true);
+  const name = file.name || "picture";
+  form.append("picture", file, name);
+  return sendFiles("v1/similar", form, [{ file, name }]);
 }
 
 // Return the reply with the bytes at an address. If the service is too busy, try again after the time in its answer.
