@@ -64,10 +64,29 @@ export async function stored() {
 // Store a comparison, or replace the one with its id. Delete the oldest comparisons that no longer fit. Return its id, and how
 // many were deleted.
 export async function keep(comparison) {
+  const id = await run("readwrite", (store) => store.put(recordOf(comparison)));
+  return { id, deleted: await dropOldest() };
+}
+
+// Do the same as `keep`, and store the comparison in place of the one with the id `before`. If that one has an outcome or is
+// deleted, which another tab may have done, it stays so, and the comparison is a new one.
+export async function keepInPlaceOf(before, comparison) {
+  const written = {};
+  await run("readwrite", (store) => {
+    const request = store.get(before);
+    request.onsuccess = () => {
+      const own = request.result?.outcome === null ? { id: before } : {};
+      written.request = store.put({ ...recordOf(comparison), ...own });
+    };
+    return request;
+  });
+  return { id: written.request.result, deleted: await dropOldest() };
+}
+
+function recordOf(comparison) {
   const answer = withoutPeople(comparison.answer);
   const bytes = JSON.stringify(answer).length + comparison.pictures.reduce((sum, { file }) => sum + file.size, 0);
-  const id = await run("readwrite", (store) => store.put({ outcome: null, ...comparison, answer, bytes }));
-  return { id, deleted: await dropOldest() };
+  return { outcome: null, ...comparison, answer, bytes };
 }
 
 async function dropOldest() {

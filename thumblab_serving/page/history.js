@@ -1,6 +1,6 @@
 // The history: the comparisons that this browser keeps, newest first, and the outcomes of their tests on YouTube.
 
-import { drop, dropAll, keep, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
+import { drop, dropAll, keep, keepInPlaceOf, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
 import { button, byId, bytes, image, line, moment, say } from "./dom.js";
 import { openOutcome, wireOutcome } from "./outcome.js";
 import { channelOf, nicheName, packagePlace, placeOf, ranked, rankedPackages, verdict } from "./words.js";
@@ -23,10 +23,11 @@ export function keepInHistory(comparison, live) {
 
 async function keepNow({ question, entries, answer, note, at }, live) {
   const pictures = entries.map(({ name, file, title }) => ({ name, file, title }));
-  const replaced = live && lastId !== null ? { id: lastId } : {};
+  const comparison = { question, pictures, answer, note, at };
   try {
-    const { id, deleted } = await keep({ ...replaced, question, pictures, answer, note, at });
+    const { id, deleted } = live && lastId !== null ? await keepInPlaceOf(lastId, comparison) : await keep(comparison);
     lastId = id;
+    if (!byId("view-history").hidden) drawHistory(); // The person has opened the history before the answer arrived.
     say("kept", deleted > 0 ? `The history was full: ${deleted} of its oldest comparisons were deleted.` : "");
   } catch (error) {
     say("kept", `This comparison is not in the history, because the browser could not store it (${error.message || error.name}).`);
