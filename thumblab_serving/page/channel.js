@@ -4,7 +4,7 @@ import { chosenColumns, hideColumns, hideColumnsOfOthers, showColumns } from "./
 import { isExportOf } from "./channel_files.js";
 import { asksForColumns, drawImport, drawKnown, lost } from "./channel_view.js";
 import { button, byId, bytes, line, say } from "./dom.js";
-import { sentence, withoutCommands } from "./for_operators.js";
+import { sayProblem, sentence, withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasLibrary, hasModel, showLab } from "./lab.js";
@@ -41,13 +41,13 @@ export function takeExports(files) {
   if (exports.length === 0) return false;
   choose(exports);
   const others = files.length - exports.length;
-  if (others > 0) say("channel-problem", `Left out: ${others} of the files, which are not .zip or .csv files.`);
+  if (others > 0) sayProblem("channel-problem", `Left out: ${others} of the files, which are not .zip or .csv files.`);
   return true;
 }
 
 // Show that none of the files is an export.
 export function refuseOthers(files) {
-  say("channel-problem", `Left out: ${files.map((file) => file.name).slice(0, 3).join(", ")}. ${NO_EXPORT}`);
+  sayProblem("channel-problem", `Left out: ${files.map((file) => file.name).slice(0, 3).join(", ")}. ${NO_EXPORT}`);
 }
 
 export function showChannel() {
@@ -106,7 +106,7 @@ function choose(files) {
   const names = new Set(files.map((file) => file.name));
   // A new file replaces a chosen file of the same name, because it may be a newer export.
   chosen = [...chosen.filter((file) => !names.has(file.name)), ...files];
-  say("channel-problem", "");
+  sayProblem("channel-problem", "");
   drawChosen();
 }
 
@@ -147,11 +147,11 @@ function firstInvalid() {
 
 async function send() {
   if (sending) return;
-  say("channel-problem", "");
+  sayProblem("channel-problem", "");
   const invalid = firstInvalid();
   if (invalid) {
     byId(invalid[0]).focus();
-    say("channel-problem", invalid[1]);
+    sayProblem("channel-problem", invalid[1]);
     return;
   }
   sending = true;
@@ -169,7 +169,7 @@ async function send() {
     byId("learning").scrollIntoView({ block: "start" });
     follow(started.id);
   } catch (error) {
-    say("channel-problem", error.message);
+    sayProblem("channel-problem", error.message);
     byId("learn").disabled = false;
   } finally {
     sending = false;
@@ -196,16 +196,16 @@ async function follow(id) {
       ended(current);
     } else if (error.status === 401) {
       refused = id;
-      say("channel-problem", error.message);
+      sayProblem("channel-problem", error.message);
       byId("learn").disabled = false;
     } else {
-      say("learning-now", `${error.message} Asking again.`);
+      say("learning-now", `${sentence(withoutCommands(error.message))} Asking again.`);
       asking = setTimeout(() => follow(id), 3 * POLL_MS);
     }
     return;
   }
   if (hadKeyRefused) {
-    say("channel-problem", "");
+    sayProblem("channel-problem", "");
     showKeyField(false);
     drawKnownChannels();
   }
@@ -223,12 +223,12 @@ export async function checkKey() {
   } catch (error) {
     if (error.status !== 401) return; // The form also works without the list.
     keyRefused = true;
-    for (const id of ["problem", "channel-problem"]) say(id, error.message);
+    for (const id of ["problem", "channel-problem"]) sayProblem(id, error.message);
     return;
   }
   if (keyRefused) {
     keyRefused = false;
-    for (const id of ["problem", "channel-problem"]) say(id, "");
+    for (const id of ["problem", "channel-problem"]) sayProblem(id, "");
     showKeyField(false);
   }
   followOwn();
@@ -277,7 +277,7 @@ function offerColumns(tables, why) {
     showColumns(current, tables, why);
     return;
   }
-  say("channel-problem", `The columns are those of ${current.files[0]}. Choose this export first, and remove the others.`);
+  sayProblem("channel-problem", `The columns are those of ${current.files[0]}. Choose this export first, and remove the others.`);
   byId("exports").focus();
 }
 

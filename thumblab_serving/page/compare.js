@@ -2,7 +2,7 @@
 
 import { drawAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
-import { forCreator } from "./for_operators.js";
+import { sayProblem } from "./for_operators.js";
 import { currentKey, NO_KEY, showKeyField } from "./key.js";
 import { find } from "./known_channels.js";
 import { noteOfLab, rememberVisit, showLab } from "./lab.js";
@@ -53,7 +53,7 @@ export function markIfOutdated() {
   byId("result").classList.toggle("outdated", outdated);
   clearTimeout(pause);
   if (outdated && byId("live").checked) pause = setTimeout(askAgainLive, PAUSE_MS);
-  if (incomplete && firstInvalidField()?.[1] !== incomplete) say("problem", (incomplete = ""));
+  if (incomplete && firstInvalidField()?.[1] !== incomplete) sayProblem("problem", (incomplete = ""));
   warnOfNiche();
 }
 
@@ -70,11 +70,11 @@ function askAgainLive() {
 
 export function submit(event) {
   event.preventDefault();
-  say("problem", (incomplete = ""));
+  sayProblem("problem", (incomplete = ""));
   const invalid = firstInvalidField();
   if (invalid) {
     invalid[0].focus();
-    say("problem", (incomplete = invalid[1]));
+    sayProblem("problem", (incomplete = invalid[1]));
     return;
   }
   ask(false);
@@ -85,7 +85,7 @@ async function ask(live) {
   asking?.abort();
   const mine = (asking = new AbortController());
   byId("go").disabled = !live;
-  say("problem", "");
+  sayProblem("problem", "");
   byId("status").textContent = "Measuring and ranking the thumbnails…";
   const [asked, entries] = [question(), pictures()];
   try {
@@ -98,7 +98,7 @@ async function ask(live) {
     answered(current, live);
   } catch (error) {
     // A request that was given up may also fail with another error, while its answer is read.
-    if (!mine.signal.aborted) say("problem", forCreator(error.message));
+    if (!mine.signal.aborted) sayProblem("problem", error.message);
   } finally {
     if (asking === mine) {
       asking = null;
@@ -126,7 +126,7 @@ export function reopen({ question: kept, pictures: stored, answer, note, at }) {
   say("niche-gone", "");
   byId("channel").value = asked.channel;
   restore(stored);
-  say("problem", "");
+  sayProblem("problem", "");
   present({ question: asked, entries: pictures(), answer, note, at }, false);
 }
 

@@ -1,7 +1,7 @@
 // Sentences that name a command. A person at this page may have no shell, so the page shows the sentences without the command.
 // The whole sentences are in a section that is closed at first, for the person who runs the lab.
 
-import { capital, line } from "./dom.js";
+import { byId, capital, line, say } from "./dom.js";
 
 const COMMAND = /`(thumblab|make|pip) [^`]*`|THUMBLAB_/;
 const CLAUSES = /;\s+|:\s+(?=run )/;
@@ -18,6 +18,18 @@ export function withoutCommands(sentence) {
 export function forCreator(reason) {
   const left = namesCommand(reason) ? withoutCommands(reason) : "";
   return left ? sentence(left) : reason;
+}
+
+// Show an error in the element with this id, or hide the element if there is no error. If the error names a command, the whole error
+// is in a closed section below the element.
+export function sayProblem(id, error) {
+  const shown = error && forCreator(error);
+  say(id, shown);
+  byId(`${id}-whole`)?.remove();
+  if (shown === error) return;
+  const fold = operatorsFold([error]);
+  fold.id = `${id}-whole`;
+  byId(id).after(fold);
 }
 
 // Return a closed section (<details>) with these sentences, or null if there are none.

@@ -2,7 +2,7 @@
 // ranked.
 
 import { byId, line, say } from "./dom.js";
-import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
+import { forCreator, namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { drawLab } from "./lab_view.js";
 import { fillNiches, goneWords, isNicheName, nicheOfAddress } from "./niche_menu.js";
 import { health } from "./service.js";
@@ -127,7 +127,7 @@ function step(done, name, reason) {
   const item = line("li", "", done ? "done" : "open");
   item.append(line("span", done ? "✓" : "○", "mark"), line("span", `${done ? "There: " : "Missing: "}${name}`));
   item.querySelector(".mark").setAttribute("aria-hidden", "true");
-  if (!done) item.append(line("small", reason));
+  if (!done) item.append(line("small", forCreator(reason))); // The part Lab has the whole reason.
   return item;
 }
 

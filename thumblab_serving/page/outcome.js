@@ -2,7 +2,8 @@
 // comparison.
 
 import { keep } from "./comparisons.js";
-import { byId, image, line, say } from "./dom.js";
+import { byId, image, line } from "./dom.js";
+import { sayProblem } from "./for_operators.js";
 import { currentKey, NO_KEY } from "./key.js";
 import { storeExperiment } from "./service.js";
 import { ranked } from "./words.js";
@@ -20,7 +21,7 @@ export function openOutcome(chosen) {
   opened += 1;
   byId("outcome-send").disabled = false;
   byId("outcome-form").reset();
-  say("outcome-problem", "");
+  sayProblem("outcome-problem", "");
   byId("outcome-channel").value = chosen.answer.channel?.channel_id ?? chosen.question.channel;
   byId("outcome-video").value = chosen.outcome?.video_id ?? "";
   byId("outcome-started").value = chosen.outcome?.started_on ?? "";
@@ -126,7 +127,7 @@ export function wireOutcome(callback) {
   byId("outcome-cancel").addEventListener("click", () => byId("outcome").close());
   byId("outcome-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    say("outcome-problem", "");
+    sayProblem("outcome-problem", "");
     byId("outcome-send").disabled = true;
     const mine = opened;
     try {
@@ -134,7 +135,7 @@ export function wireOutcome(callback) {
       if (mine === opened) byId("outcome").close();
       stored();
     } catch (error) {
-      if (mine === opened) say("outcome-problem", error.message);
+      if (mine === opened) sayProblem("outcome-problem", error.message);
     } finally {
       if (mine === opened) byId("outcome-send").disabled = false;
     }

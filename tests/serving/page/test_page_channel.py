@@ -38,7 +38,10 @@ def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_st
     assert focused(browser) == "channel-key"
     browser.evaluate(f"document.getElementById('channel-key').value = '{KEY}'")
     browser.click("#learn")
-    browser.wait("document.getElementById('channel-problem').textContent.includes('thumblab up')")
+    browser.wait("!document.getElementById('channel-problem').hidden")
+    browser.wait("document.getElementById('channel-problem').textContent.includes('Dagster')")
+    assert "thumblab" not in browser.text("#channel-problem"), "a person at the page may have no shell"
+    assert "start the lab with `thumblab up`" in browser.text("#channel-problem-whole li")
     assert not browser.evaluate("document.getElementById('learn').disabled"), (
         "the page must allow to send the export again"
     )
@@ -205,4 +208,7 @@ def test_a_channel_is_learnt_with_the_keyboard_alone(browser, service, export):
         "learn",
     ]
     browser.press("Enter", text="\r")
-    browser.wait("document.getElementById('channel-problem').textContent.includes('thumblab up')")
+    browser.wait("!document.getElementById('channel-problem').hidden")
+    browser.wait("document.getElementById('channel-problem').textContent.includes('Dagster')")
+    assert "thumblab" not in browser.text("#channel-problem"), "a person at the page may have no shell"
+    assert "start the lab with `thumblab up`" in browser.text("#channel-problem-whole li")

@@ -2,7 +2,7 @@
 // them. A change of a field goes back to the first step.
 
 import { button, byId, line, say } from "../dom.js";
-import { withoutCommands } from "../for_operators.js";
+import { forCreator } from "../for_operators.js";
 import { nicheName } from "../words.js";
 import { addNiche, allNiches, changeNiche } from "./service.js";
 import { categories, categoryName, costWords, linesOf, sources } from "./words.js";
@@ -83,7 +83,7 @@ async function submit(event) {
   } catch (error) {
     if (mine !== opened) return;
     backToFirst();
-    say("niche-problem", withoutCommands(error.message));
+    say("niche-problem", forCreator(error.message));
     if (error.status === 409 && edited !== null) offerPresent();
   } finally {
     storing = false;

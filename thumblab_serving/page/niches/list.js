@@ -1,7 +1,7 @@
 // The list of niches in the part "Lab". It needs a key with the scope admin.
 
 import { button, byId, line, say } from "../dom.js";
-import { withoutCommands } from "../for_operators.js";
+import { forCreator } from "../for_operators.js";
 import { currentKey } from "../key.js";
 import { showLab } from "../lab.js";
 import { nicheName } from "../words.js";
@@ -26,7 +26,7 @@ export async function drawNicheList() {
     if (mine !== draws) return;
     byId("niches-box").hidden = true;
     const isScope = error.status === 403;
-    return say("niches-note", isScope ? "To see and change the niches, the key needs the scope admin." : `The niches could not be read. ${withoutCommands(error.message)}`);
+    return say("niches-note", isScope ? "To see and change the niches, the key needs the scope admin." : `The niches could not be read. ${forCreator(error.message)}`);
   }
   say("niches-note", "");
   const [used, retired] = [niches.filter(isUsed), niches.filter((niche) => !isUsed(niche))];
@@ -112,7 +112,7 @@ async function confirmed() {
     await question.act(niche.name);
   } catch (error) {
     byId("niche-ask-yes").disabled = false;
-    return say("niche-ask-problem", withoutCommands(error.message));
+    return say("niche-ask-problem", forCreator(error.message));
   }
   byId("niche-ask").close();
   changed(question.done(nicheName(niche.name)));
