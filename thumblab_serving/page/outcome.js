@@ -22,32 +22,41 @@ export function openOutcome(chosen) {
   byId("outcome-send").disabled = false;
   byId("outcome-form").reset();
   sayProblem("outcome-problem", "");
-  byId("outcome-channel").value = chosen.answer.channel?.channel_id ?? chosen.question.channel;
-  byId("outcome-video").value = chosen.outcome?.video_id ?? "";
-  byId("outcome-started").value = chosen.outcome?.started_on ?? "";
+  const given = chosen.outcome; // What a person gave before. The lab replaces all of it, so the form begins with all of it.
+  byId("outcome-again").hidden = !given;
+  byId("outcome-channel").value = given?.channel_id ?? chosen.answer.channel?.channel_id ?? chosen.question.channel;
+  byId("outcome-video").value = given?.video_id ?? "";
+  byId("outcome-started").value = given?.started_on ?? "";
+  byId("outcome-ended").value = given?.ended_on ?? "";
+  if (given) byId("outcome-result").value = given.outcome;
   const best = ranked({ answer: chosen.answer, entries: chosen.pictures }).map(({ entry }) => entry);
   for (const url of urls) URL.revokeObjectURL(url);
   urls = best.map((entry) => URL.createObjectURL(entry.file));
-  byId("outcome-variants").replaceChildren(...best.map((entry, row) => variant(entry, row < 2, urls[row])));
+  // An older version of this page kept neither the tested pictures nor their shares.
+  const shares = new Map(given?.tested?.map(({ name, share }) => [name, share]) ?? best.slice(0, 2).map(({ name }) => [name, ""]));
+  byId("outcome-variants").replaceChildren(...best.map((entry, row) => variant(entry, urls[row], { share: shares.get(entry.name), won: entry.name === given?.winner })));
   byId("outcome").showModal();
 }
 
-function variant({ name }, tested, url) {
+// `share`: the share of watch time of a tested picture as it was written, or undefined for a picture that was not tested.
+function variant({ name }, url, { share: given, won }) {
   const row = line("li", "", "variant");
   const [label, box] = [document.createElement("label"), document.createElement("input")];
   box.type = "checkbox";
-  box.checked = tested;
+  box.checked = given !== undefined;
   box.name = name;
   label.append(box, image(url), line("span", name));
   const [shareLabel, share] = [line("label", ""), document.createElement("input")];
   share.type = "text";
   share.inputMode = "decimal";
   share.className = "share";
+  share.value = given ?? "";
   shareLabel.append(line("span", `Share of ${name} in %`, "visually-hidden"), share, line("span", "%"));
   const [winnerLabel, winner] = [document.createElement("label"), document.createElement("input")];
   winner.type = "radio";
   winner.name = "outcome-winner";
   winner.value = name;
+  winner.checked = won;
   winner.addEventListener("change", () => (box.checked = true)); // The winner was tested, so its box is ticked too.
   winnerLabel.append(winner, line("span", "won"), line("span", `: ${name}`, "visually-hidden"));
   row.append(label, shareLabel, winnerLabel);
@@ -104,19 +113,22 @@ function experiment() {
     if (!facts[field]) throw new Error(text);
   }
   const files = tested.map((row) => comparison.pictures.find((picture) => picture.name === row.name).file);
-  return { facts, files, names: tested.map((row) => row.name) };
+  return { facts, files, tested: tested.map(({ name, share }) => ({ name, share })) };
 }
 
 async function send() {
   if (!currentKey()) throw new Error(`${NO_KEY} The field for the key is in the form of Compare.`);
   const about = comparison; // A person may open the form for another comparison before the answer arrives.
-  const { facts, files, names } = experiment();
+  const { facts, files, tested } = experiment();
   const answer = await storeExperiment(facts, files);
   const outcome = {
     outcome: answer.outcome,
-    winner: answer.winner === null ? null : names[answer.winner - 1],
+    winner: answer.winner === null ? null : tested[answer.winner - 1].name,
+    channel_id: answer.channel_id,
     video_id: answer.video_id,
     started_on: answer.started_on,
+    ended_on: answer.ended_on,
+    tested,
     experiment_id: answer.experiment_id,
   };
   await keep({ ...about, outcome });
