@@ -8,17 +8,22 @@ const WORDS = {
   "encoding titles": "Reading your titles",
   measuring: "Measuring your thumbnails",
   "building the index": "Making the library of your niche",
+  "exporting the image encoder": "Making the library of your niche ready",
   "building the training pairs": "Comparing your videos with each other",
   training: "Learning what is watched",
+  "training without the channels of the evaluation": "Learning without some of the channels, to see how much that helps with new ones",
+  "evaluating the model": "Counting how often it is right",
 };
-const OF_FIRST_MODEL = ["measuring", "building the index", "building the training pairs", "training"];
+const OF_FIRST_MODEL = ["measuring", "building the index", "building the training pairs", "training", "evaluating the model"];
 const OF_FIRST_LIBRARY = OF_FIRST_MODEL.slice(0, 2);
-const UNCOUNTED = "loading the encoders"; // This step is left out if no thumbnail is missing.
-const ALL = Object.keys(WORDS).filter((name) => name !== UNCOUNTED);
+const UNCOUNTED = ["loading the encoders", "exporting the image encoder", "training without the channels of the evaluation"]; // Many imports do not have these steps.
+const ALL = Object.keys(WORDS).filter((name) => !UNCOUNTED.includes(name));
 const ALWAYS = ALL.filter((name) => !OF_FIRST_MODEL.includes(name));
 
-// Return the name of a step without the niche that may stand before it.
-const plain = (name) => name.replace(/^[a-z]+: /, "");
+const NICHE = /^[a-z0-9-]+: /; // A step that concerns a whole niche has the niche before its name.
+
+// Return the name of a step without its niche, and without the number of a part such as (1 of 3).
+const plain = (name) => name.replace(NICHE, "").replace(/ \(\d+ of \d+\)$/, "");
 
 export const wordsOf = (name) => WORDS[plain(name)] ?? name.charAt(0).toUpperCase() + name.slice(1);
 
@@ -37,7 +42,7 @@ export function shownSteps({ steps, state }) {
 function allSteps(steps, hasModel) {
   const begun = steps.map(({ name }) => plain(name));
   if (!hasModel || begun.some((name) => OF_FIRST_MODEL.includes(name) && !OF_FIRST_LIBRARY.includes(name))) return ALL;
-  return steps.some(({ name }) => name !== plain(name)) ? [...ALWAYS, ...OF_FIRST_LIBRARY] : ALWAYS;
+  return steps.some(({ name }) => NICHE.test(name)) ? [...ALWAYS, ...OF_FIRST_LIBRARY] : ALWAYS;
 }
 
 // Return the present step in words. `hasModel` says whether the lab serves a model.
