@@ -110,6 +110,7 @@ function filterDates() {
   const isTurned = state.after && state.before && state.after > state.before;
   say("dates-note", isTurned ? "The first day is after the last one, so no video is shown." : "");
   draw();
+  if (!isTurned) state.found?.again?.();
 }
 byId("colour").addEventListener("change", () => {
   state.colour = byId("colour").value;

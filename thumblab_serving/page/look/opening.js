@@ -38,7 +38,11 @@ export async function load() {
   try {
     loaded = await loadMap(niche, {
       arrived: () => mine === loads && arrived(),
-      tiles: (tables) => mine === loads && take(new Points(tables)),
+      tiles: (tables) => {
+        if (mine !== loads) return;
+        say("problem", ""); // An earlier part of the map may have failed.
+        take(new Points(tables));
+      },
       failed: (error) => mine === loads && failed(error),
     });
   } catch (error) {

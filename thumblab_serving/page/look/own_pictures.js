@@ -26,7 +26,7 @@ async function take(lab, files) {
   }
   if (lab.state.points === null) return;
   for (const file of pictures.slice(0, MOST_PICTURES)) {
-    const items = await ask(lab, () => similarToPicture(file, filters(lab.state)), () => `like your picture ${file.name}`);
+    const items = await search(lab, file);
     if (items === null) return; // An error is shown, or a person has searched for something else.
     await mark(lab, file, items);
   }
@@ -34,13 +34,15 @@ async function take(lab, files) {
   if (left > 0) say("search-note", `The map shows ${MOST_PICTURES} of your pictures at a time, so ${plural(left, "picture was", "pictures were")} left out.`);
 }
 
+const search = (lab, file) => ask(lab, () => similarToPicture(file, filters(lab.state)), () => `like your picture ${file.name}`);
+
 async function mark(lab, file, items) {
   const url = URL.createObjectURL(file);
   const picture = await bitmap(file);
   const state = lab.state;
   const dropped = state.marks.splice(0, Math.max(0, state.marks.length - MOST_PICTURES + 1));
   for (const old of dropped) forget(old);
-  state.marks.push({ name: file.name || "your picture", words: "you are here", url, picture, items });
+  state.marks.push({ name: file.name || "your picture", words: "you are here", url, picture, file, items });
   drawMarks(lab);
   lab.changed("mark");
 }
@@ -59,16 +61,20 @@ function forget({ url, picture }) {
   picture?.close();
 }
 
+// Show a placed picture again. It is searched for again, because another map may be open, or other filters may be set.
+async function show(lab, one) {
+  const items = await search(lab, one.file);
+  if (items === null || !lab.state.marks.includes(one)) return;
+  one.items = items;
+  lab.changed("mark", one);
+}
+
 function drawMarks(lab) {
   const { marks } = lab.state;
   byId("marks").replaceChildren(
     ...marks.map((one) => {
       const item = line("li", "");
-      const shown = button("", "quiet mark", () => {
-        lab.state.found = { kind: "similar", items: one.items, words: `like your picture ${one.name}` };
-        byId("search").value = "";
-        lab.changed("mark", one);
-      });
+      const shown = button("", "quiet mark", () => show(lab, one));
       shown.append(image(one.url), line("span", one.name));
       const gone = button("×", "quiet mark-gone", () => {
         lab.state.marks = marks.filter((other) => other !== one);

@@ -122,7 +122,9 @@ function meaningWords(text, { query }) {
 
 // Send the search to the service, and show what it found. Return its items, or null if a newer search has begun or there was an
 // error. `isTyped`: whether the search field has what is searched for. If not, its text is of an earlier search, and is removed.
-export async function ask(lab, request, wordsOf, isTyped = false) {
+// The service finds a limited number of videos, so a search is sent again when a filter changes. `isAgain`: whether it is such a
+// search, which leaves the field and the region as they are.
+export async function ask(lab, request, wordsOf, isTyped = false, isAgain = false) {
   clearTimeout(pausing);
   asked += 1;
   const mine = asked;
@@ -132,10 +134,10 @@ export async function ask(lab, request, wordsOf, isTyped = false) {
     const answer = await request();
     if (mine !== asked) return null;
     busy(false);
-    lab.state.found = { kind: "similar", items: answer.items, words: wordsOf(answer) };
-    if (!isTyped) byId("search").value = "";
+    lab.state.found = { kind: "similar", items: answer.items, words: wordsOf(answer), again: () => ask(lab, request, wordsOf, isTyped, true) };
+    if (!isTyped && !isAgain) byId("search").value = "";
     say("search-note", answer.degraded.map((each) => sentence(each)).join(" "));
-    lab.changed("search");
+    lab.changed(isAgain ? "filter" : "search");
     return answer.items;
   } catch (error) {
     if (mine !== asked) return null;

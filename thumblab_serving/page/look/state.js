@@ -35,7 +35,7 @@ export function draw() {
 
 // Draw the page again, because something was found, marked or chosen. `mark`: the picture that was placed.
 export function changed(reason, mark = null) {
-  state.region = reason === "region" ? state.region : null;
+  state.region = ["region", "filter"].includes(reason) ? state.region : null;
   draw();
   if (model === null || reason !== "mark") return;
   const placed = sayPlace(model, mark ?? state.marks.at(-1));
