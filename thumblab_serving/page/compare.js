@@ -60,7 +60,9 @@ export function markIfOutdated() {
 // Show a note if the niche in the form is not the niche of the channel.
 export function warnOfNiche() {
   const { channel, niche } = question();
-  say("niche-note", channel ? otherNiche(find(channel), niche) : "");
+  // The list of channels has no @handles and no links. The answer on the page says which channel such a name is.
+  const answered = channel && current?.question.channel === channel ? find(current.answer.channel?.channel_id) : null;
+  say("niche-note", channel ? otherNiche(find(channel) ?? answered, niche) : "");
 }
 
 function askAgainLive() {
@@ -91,7 +93,7 @@ async function ask(live) {
   try {
     const answer = await rank(asked, entries, mine.signal);
     showKeyField(false);
-    rememberAsked(asked);
+    rememberAsked(asked, answer.channel?.title ?? null);
     present({ question: asked, entries, answer, note: noteOfLab(), at: new Date().toISOString() }, live);
     rememberVisit();
     showLab(); // The result is not awaited, because /health may load a release and then takes long.

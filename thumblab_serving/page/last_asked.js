@@ -1,14 +1,15 @@
-// The channel and the niche of the last comparison. The browser stores them, so that the next comparison begins with them. A link
+// The channel, its title and the niche of the last comparison. The browser stores them, so that the next comparison begins with them. A link
 // such as /?niche=gaming names another niche.
 
 import { byId } from "./dom.js";
 import { chooseNiche, nicheOfAddress } from "./niche_menu.js";
 
-const LAST = "thumblab-last-asked"; // localStorage keeps {channel, niche} under this name.
+const LAST = "thumblab-last-asked"; // localStorage keeps {channel, title, niche} under this name.
 
-export function rememberAsked({ channel, niche }) {
+// `title`: the title of the channel, or null. A map of a library knows a channel only by its title.
+export function rememberAsked({ channel, niche }, title) {
   try {
-    localStorage.setItem(LAST, JSON.stringify({ channel, niche }));
+    localStorage.setItem(LAST, JSON.stringify({ channel, title, niche }));
   } catch {
     // If the browser stores nothing for this page, the next visit begins with an empty form.
   }

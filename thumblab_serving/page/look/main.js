@@ -17,7 +17,7 @@ import { dark, draw, map, model, state } from "./state.js";
 import { back, lab, open, route, showAs } from "./views.js";
 
 const PAUSE_MS = 150;
-const LAST = "thumblab-last-asked"; // The key of localStorage under which the page Compare keeps the channel and the niche of the last comparison.
+const LAST = "thumblab-last-asked"; // The key of localStorage under which the page Compare keeps the channel of the last comparison.
 
 const gestures = new Gestures(map, {
   hover(row, px, py) {
@@ -171,7 +171,8 @@ function restoreChannel() {
   } catch {
     // The browser stores nothing, or the entry is damaged. The field then begins empty.
   }
-  if (typeof last?.channel === "string") byId("channel").value = state.ownChannel = last.channel;
+  const name = last?.title ?? last?.channel;
+  if (typeof name === "string") byId("channel").value = state.ownChannel = name;
 }
 
 // `benchmarks.library_page` measures the times of frames on this map.

@@ -49,7 +49,7 @@ export const around = (x, y, reach) => ({ left: x - reach, right: x + reach, top
 function sayOwn() {
   const count = model.own.length;
   if (!state.ownChannel) return say("own-note", "");
-  say("own-note", count === 0 ? "This map has no video of this channel." : `${plural(count, "video")} of this channel ${count === 1 ? "has a ring" : "have rings"}.`);
+  say("own-note", count === 0 ? "This map has no video of a channel with this name. Give the name as YouTube shows it." : `${plural(count, "video")} of this channel ${count === 1 ? "has a ring" : "have rings"}.`);
 }
 
 // Show an error in the element `id`. If the key is the reason, move the focus to the field for the key.
