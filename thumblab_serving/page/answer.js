@@ -30,7 +30,7 @@ export function drawAnswer(comparison, quiet) {
   show(comparison.entries);
   drawGrid(comparison);
   drawPlan(answer);
-  const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry.url, comparison));
+  const cards = ranked(comparison).map(({ thumbnail, entry }) => card(thumbnail, entry, comparison));
   byId("cards").replaceChildren(...cards);
   showOverlays(overlaysShown());
 

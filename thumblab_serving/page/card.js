@@ -7,17 +7,18 @@ import { cropOf } from "./pictures.js";
 import { whyBlock } from "./why.js";
 import { EVIDENCE, factsOf, groupOf, isWebAddress, isWithoutSkill, placedIn, placeOf, repeated, SUB_SCORES } from "./words.js";
 
-export function card(thumbnail, url, { answer, question }) {
+export function card(thumbnail, entry, { answer, question }) {
   const { niche, verdict, score_among: among } = answer;
   const noSkill = isWithoutSkill(answer);
   const node = byId("card").content.cloneNode(true);
   const find = (selector) => node.querySelector(selector);
-  find("img").src = url;
+  find("img").src = entry.url;
   find("img").alt = thumbnail.id;
   find(".name").textContent = thumbnail.id;
   find(".name").title = thumbnail.id;
   find(".place").textContent = placeOf(thumbnail, answer);
-  if (thumbnail.title && thumbnail.title !== question.title) {
+  // The service removes invisible characters from titles, so the title in the answer may differ from the one in the form.
+  if (entry.title && entry.title !== question.title) {
     find(".with-title").textContent = `With its own title: “${thumbnail.title}”`;
     find(".with-title").hidden = false;
   }

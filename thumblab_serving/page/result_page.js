@@ -115,7 +115,7 @@ async function card(thumbnail, entry, { answer, question }) {
     node.append(shown);
   }
   node.append(line("h3", `${placeOf(thumbnail, answer)} · ${thumbnail.id}`));
-  if (thumbnail.title && thumbnail.title !== question.title) node.append(line("p", `With its own title: “${thumbnail.title}”`));
+  if (entry.title && entry.title !== question.title) node.append(line("p", `With its own title: “${thumbnail.title}”`));
   if (thumbnail.error) {
     node.append(line("p", thumbnail.error));
     return node;

@@ -133,6 +133,12 @@ def test_a_picture_may_have_a_title_of_its_own(browser, service, files):
     )
 
 
+def test_a_title_with_an_invisible_character_is_not_called_a_title_of_the_picture(browser, service, files):
+    fill(browser, service, *files[:2], title="A phone\u00ad that\u200b folds")
+    assert browser.count(".card") == 2
+    assert browser.evaluate("[...document.querySelectorAll('.with-title')].every((node) => node.hidden)")
+
+
 def test_a_handle_and_a_name_are_sent_to_the_service(browser, service, files):
     fill(browser, service, *files[:2])
     for given in ("@veritasium", "A name"):
