@@ -15,8 +15,8 @@ import { addChannel, channelImport, channelImports } from "./service.js";
 import { forgetForTab, keepForTab, keptForTab } from "./tab_memory.js";
 import { NICHES, nicheName } from "./words.js";
 
-const POLL_MS = 1000;
-const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.
+const POLL_MS = 2000; // A key with a limit of 60 requests per minute can also send other requests meanwhile.
+const FOLLOWED = "thumblab-channel-import"; // The tab keeps the id of the import under this name.
 const EXPORT = /\.(zip|csv)$/i;
 const NO_EXPORT = "An export is a .zip or .csv file: when you download it in YouTube Studio, choose Comma-separated values (.csv).";
 const NEWS_MS = 60 * 60 * 1000; // An import that began within this time is shown again, even if it has ended.
@@ -31,7 +31,7 @@ let keyRefused = false; // Whether the page shows that its key was refused.
 let keyOfCurrent = null; // The key with which the service last described the import on the page.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
-let asked = ""; // The niche that a person chose for the import on the page.
+let sent = null; // What this page sent for an import: {id, name, niche}, or null.
 let suggested = false; // Whether the niche in the form was proposed or made for the exports of the import on the page.
 let compare = () => {};
 
@@ -163,7 +163,7 @@ async function send() {
     hideColumns();
     say("channel-niche-why", "");
     remember(started.id);
-    asked = given.niche;
+    sent = { id: started.id, name: given.name, niche: given.niche };
     show(started);
     byId("learning-title").focus({ preventScroll: true });
     byId("learning").scrollIntoView({ block: "start" });
@@ -200,7 +200,7 @@ async function follow(id) {
       byId("learn").disabled = false;
     } else {
       say("learning-now", `${sentence(withoutCommands(error.message))} Asking again.`);
-      asking = setTimeout(() => follow(id), 3 * POLL_MS);
+      asking = setTimeout(() => follow(id), 2 * POLL_MS);
     }
     return;
   }
@@ -248,15 +248,14 @@ function show(answer) {
   byId("learn").disabled = goesOn(answer);
   byId("nav-learning").hidden = !goesOn(answer);
   if (answer.needs === "niche") propose(answer.proposal);
-  drawImport(answer, { hasModel: hasModel(), asked, inForm: byId("channel-niche").value }, (tables) => offerColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
+  drawImport(answer, { hasModel: hasModel(), asked: sent?.id === answer.id ? sent.niche : "", inForm: byId("channel-niche").value }, (tables) => offerColumns(tables, "Choose the columns that are wrong, then give the export again and press the button."));
 }
 
 function ended(answer) {
   showLab(); // The import may have trained a first model, so the notes about the lab are updated.
   drawKnownChannels();
   if (answer.state === "done") {
-    chosen = [];
-    drawChosen();
+    emptyForm(answer);
     byId("learning-title").focus();
     return;
   }
@@ -264,6 +263,16 @@ function ended(answer) {
   else if (answer.needs === "name") byId("channel-name").focus();
   else if (answer.needs === "niche") byId("channel-niche").focus();
   else byId("learning-title").focus();
+}
+
+// Take what belongs to an import that is done out of the form. The next export may be of another channel, which must not get the
+// name or the niche of this one. Exports that the person has chosen meanwhile stay.
+function emptyForm(done) {
+  chosen = chosen.filter((file) => !isExportOf(done, [file]));
+  const { name, niche } = sent?.id === done.id ? sent : {};
+  if (name && byId("channel-name").value.trim() === name) byId("channel-name").value = "";
+  if (niche && byId("channel-niche").value === niche) unchooseNiche(byId("channel-niche"));
+  drawChosen();
 }
 
 function askForColumns() {

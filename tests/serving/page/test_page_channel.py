@@ -1,10 +1,14 @@
 """Test the part "My channel" of the page. tests/e2e has a lab with a Dagster, in which an import really runs."""
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 from accessibility import LOOKS, focused, scheme, violations
-from browser import KEY, drag
+from browser import KEY, SCRIPTS, drag
 from channel_reports import DONE, FITTED, NAME, RUNNING, UNRECOGNISED, end
 
+from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.channels.export_store import ExportStore
@@ -77,6 +81,54 @@ def test_the_page_shows_progress_and_results_and_one_click_compares_for_the_chan
         "UCmine",
         "gaming",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("meal-prep: measuring", "Step 5 of 6: Measuring your thumbnails, 3 of 9"),
+        ("tech: building the index", "Step 6 of 6: Making the library of your niche, 3 of 9"),
+        ("training", "Step 8 of 9: Learning what is watched, 3 of 9"),
+        ("training without the channels of the evaluation (1 of 3)", "Learning without some of the channels, "),
+        ("evaluating the model", "Step 9 of 9: Counting how often it is right, 3 of 9"),
+    ],
+)
+def test_each_step_has_words_and_a_number(browser, service, name, expected):
+    browser.open(service.url)
+    steps = [{"name": "reading exports", "done": 1, "total": 1}, {"name": name, "done": 3, "total": 9}]
+    words = browser.evaluate(
+        f"import('{SCRIPTS}/import_steps.js').then((m) => m.stepNow({json.dumps({'steps': steps})}, true))"
+    )
+    assert words.startswith(expected)
+
+
+def test_what_belongs_to_a_finished_import_leaves_the_form_and_the_next_export_stays(
+    browser, service, export, tmp_path
+):
+    """The name of the first channel must not be sent with the export of the next one."""
+    store = ExportStore(service.app.state.settings)
+    stored, _ = store.add([(NAME, b"")], OWN_KEY)
+    stored.folder.write_report(RUNNING.model_copy(update={"updated_at": datetime.now(UTC)}))
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.click("nav a[href='#channel']")
+    browser.evaluate(f"""(() => {{ const ask = window.fetch; window.fetch = async (path, options) => {{
+        if (path !== 'v1/channels' || options.method !== 'POST') return ask(path, options);
+        return ask('v1/channels/runs/{stored.folder.import_id}', {{ headers: options.headers }});
+    }}; }})()""")
+    browser.choose(export, field="#exports")
+    browser.evaluate("""(() => { document.getElementById('channel-name').value = 'My channel';
+        document.getElementById('channel-niche').value = 'gaming'; })()""")
+    browser.click("#learn")
+    browser.wait("document.getElementById('learning').dataset.state === 'running'")
+    other = tmp_path / "Another channel.csv"
+    other.write_text("Content\n")
+    browser.choose(other, field="#exports")
+    end(browser, stored, DONE)
+    assert browser.texts("#exports-chosen span") == ["Another channel.csv"]
+    values = "['channel-name', 'channel-niche'].map((id) => document.getElementById(id).value)"
+    assert browser.evaluate(values) == ["", ""]
+    browser.evaluate("sessionStorage.removeItem('thumblab-channel-import')")
+    store.remove(stored)
 
 
 @pytest.fixture
