@@ -149,7 +149,7 @@ export function cropOf(width, height) {
 // --- drop and paste ---
 
 const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
-const isField = (target) => target?.matches?.("input[type=text], input[type=password], input[type=date], input[type=number]");
+const isField = (target) => target?.matches?.("input[type=text], input[type=password], input[type=date], textarea");
 
 function markZones(over) {
   for (const zone of document.querySelectorAll(".drop")) zone.classList.toggle("over", over);
