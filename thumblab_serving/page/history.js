@@ -1,7 +1,7 @@
 // The history: the comparisons that this browser keeps, newest first, and the outcomes of their tests on YouTube.
 
 import { drop, dropAll, keep, keepInPlaceOf, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
-import { button, byId, bytes, image, line, moment, say } from "./dom.js";
+import { button, byId, bytes, image, isolated, line, moment, say } from "./dom.js";
 import { openOutcome, wireOutcome } from "./outcome.js";
 import { channelOf, nicheName, packagePlace, placeOf, ranked, rankedPackages, verdict } from "./words.js";
 
@@ -63,7 +63,8 @@ function item(comparison) {
   const node = line("li", "", "panel past");
   const more = (question.titles ?? []).length - 1;
   const heading = line("h3", more > 0 ? `${question.title} (and ${more} more ${more === 1 ? "title" : "titles"})` : question.title);
-  const facts = [nicheName(answer.niche), channelOf(comparison), moment(at)].filter(Boolean).join(" · ");
+  const channel = channelOf(comparison);
+  const facts = [nicheName(answer.niche), channel && isolated(channel), moment(at)].filter(Boolean).join(" · ");
   const strip = line("ul", "", "strip");
   for (const { entry, place } of withPlaces(answer, pictures)) {
     const url = URL.createObjectURL(entry.file);

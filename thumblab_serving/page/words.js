@@ -1,6 +1,6 @@
 // What an answer says, in words.
 
-import { moment, percent } from "./dom.js";
+import { isolated, moment, percent } from "./dom.js";
 import { titleOf } from "./known_channels.js";
 
 export const SUB_SCORES = {
@@ -205,7 +205,7 @@ export function placedIn(sub, niche) {
 export function factsOf(near) {
   const multiple = near.outlier_multiple === null ? "" : ` · ${near.outlier_multiple.toFixed(1)}× its channel's usual`;
   const views = Math.round(near.views_per_hour).toLocaleString("en");
-  return `${near.channel} · ${views} views per hour${multiple} · ${percent(near.similarity)} similar`;
+  return `${isolated(near.channel)} · ${views} views per hour${multiple} · ${percent(near.similarity)} similar`;
 }
 
 export const isWebAddress = (url) => /^https?:\/\//.test(url ?? "");

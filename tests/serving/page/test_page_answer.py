@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import KEY, fill
+from browser import KEY, SCRIPTS, fill
 from PIL import Image
 
 from thumblab_core.ranking.familiarity import Familiarity
@@ -205,3 +205,23 @@ def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, file
         assert browser.evaluate("document.querySelector('.engagement').textContent") == "–"
         assert "no winners" in browser.evaluate("document.querySelector('.near-title').textContent")
         assert browser.complaints() == []
+
+
+def test_an_arabic_channel_name_does_not_move_the_figures_that_follow_it(browser, service):
+    """Without isolation, the browser draws the views before the name, because they follow Arabic letters."""
+    browser.open(service.url)
+    near = {"channel": "\u0642\u0646\u0627\u0629", "views_per_hour": 1234, "outlier_multiple": None, "similarity": 0.5}
+    lefts = browser.evaluate(f"""import('{SCRIPTS}/words.js').then(({{ factsOf }}) => {{
+        const node = document.createElement('p');
+        node.textContent = factsOf({json.dumps(near)});
+        document.body.append(node);
+        const left = (letters) => {{
+            const range = document.createRange();
+            const from = node.textContent.indexOf(letters);
+            range.setStart(node.firstChild, from);
+            range.setEnd(node.firstChild, from + letters.length);
+            return range.getBoundingClientRect().left;
+        }};
+        return [left({json.dumps(near["channel"])}), left('1,234'), left('views')];
+    }})""")
+    assert lefts == sorted(lefts)
