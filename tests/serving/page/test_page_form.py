@@ -47,6 +47,23 @@ def test_the_filled_page_never_scrolls_sideways(browser, service, files, width):
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_long_file_name_does_not_widen_the_page(browser, service, tmp_path, draw, width):
+    name = "Screenshot_20261101-123456_com.google.android.apps.youtube.creator final version 2"
+    paths = [tmp_path / f"{name}.jpg", tmp_path / f"{name.replace('_', '')}.jpg"]
+    for seed, path in enumerate(paths):
+        path.write_bytes(draw(seed))
+    browser.size(width)
+    fill(browser, service, *paths)
+    assert browser.count(".card") == 2
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    for part in ("history", "compare"):
+        browser.click(f"nav a[href='#{part}']")
+        browser.wait(f"!document.getElementById('view-{part}').hidden")
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    browser.size(1280)
+
+
 def test_every_field_has_an_accessible_name(browser, service):
     browser.open(service.url)
     unnamed = "[...document.querySelectorAll('input, select, button')].filter(n => !n.labels?.length && !n.textContent)"
