@@ -55,12 +55,24 @@ export async function drawHistory() {
       ? "Nothing is kept yet. Each ranking is kept here, in this browser only."
       : `${all.length === 1 ? "1 comparison" : `${all.length} comparisons`} with ${bytes(size)}, in this browser only. The oldest are deleted beyond ${MOST_COMPARISONS} comparisons or ${bytes(MOST_BYTES)}.`;
   byId("clear").hidden = all.length === 0;
+  const restoreFocus = focusInList();
   byId("comparisons").replaceChildren(...all.map(item));
+  restoreFocus();
+}
+
+// Return a function that moves the focus to the same button of the same comparison after the list was drawn again.
+function focusInList() {
+  const focused = document.activeElement.closest("#comparisons button");
+  if (focused === null) return () => {};
+  const { id } = focused.closest(".past").dataset;
+  const place = [...focused.closest(".past").querySelectorAll("button")].indexOf(focused);
+  return () => document.querySelector(`.past[data-id="${id}"]`)?.querySelectorAll("button")[place].focus();
 }
 
 function item(comparison) {
   const { question, answer, pictures, at } = comparison;
   const node = line("li", "", "panel past");
+  node.dataset.id = comparison.id;
   const more = (question.titles ?? []).length - 1;
   const heading = line("h3", more > 0 ? `${question.title} (and ${more} more ${more === 1 ? "title" : "titles"})` : question.title);
   const channel = channelOf(comparison);

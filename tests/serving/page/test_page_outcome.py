@@ -23,7 +23,8 @@ def form(browser):
 
 
 def press(browser, words):
-    browser.evaluate(f"[...document.querySelectorAll('.past button')].find((b) => b.textContent === '{words}').click()")
+    button = f"[...document.querySelectorAll('.past button')].find((b) => b.textContent === '{words}')"
+    browser.evaluate(f"((node) => {{ node.focus(); node.click(); }})({button})")
     browser.wait("document.getElementById('outcome').open")
 
 
@@ -44,6 +45,7 @@ def test_a_correction_begins_with_all_that_was_given_and_loses_nothing(browser, 
     given = {"channel": CHANNEL, "video": "bbbbbbbbbbb", "started": "2020-11-01", "ended": "2020-11-09"}
     assert outcome(browser, **given) == ""
     browser.wait("document.querySelectorAll('.past .outcome').length === 1")
+    assert browser.evaluate("document.activeElement.textContent") == "Correct the outcome", "the focus stays"
     browser.open(f"{stocked.url}/#history")
     browser.wait("document.querySelectorAll('.past .outcome').length === 1")
     press(browser, "Correct the outcome")
