@@ -106,15 +106,17 @@ def test_what_belongs_to_a_finished_import_leaves_the_form_and_the_next_export_s
     browser, service, export, tmp_path
 ):
     """The name of the first channel must not be sent with the export of the next one."""
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.wait("performance.getEntriesByType('resource').some(({ name }) => name.endsWith('v1/channels/runs'))")
     store = ExportStore(service.app.state.settings)
     stored, _ = store.add([(NAME, b"")], OWN_KEY)
     stored.folder.write_report(RUNNING.model_copy(update={"updated_at": datetime.now(UTC)}))
-    browser.open(f"{service.url}/#key={KEY}")
-    browser.click("nav a[href='#channel']")
     browser.evaluate(f"""(() => {{ const ask = window.fetch; window.fetch = async (path, options) => {{
+        if (path === 'v1/channels/runs') return Response.json({{ imports: [] }});
         if (path !== 'v1/channels' || options.method !== 'POST') return ask(path, options);
         return ask('v1/channels/runs/{stored.folder.import_id}', {{ headers: options.headers }});
     }}; }})()""")
+    browser.click("nav a[href='#channel']")
     browser.choose(export, field="#exports")
     browser.evaluate("""(() => { document.getElementById('channel-name').value = 'My channel';
         document.getElementById('channel-niche').value = 'gaming'; })()""")
