@@ -2,6 +2,7 @@
 
 import json
 
+from browser import SCRIPTS
 from library_page import choose, drop_picture, found, search
 
 DAYS = ("2026-09-06", "2026-10-04")
@@ -49,6 +50,20 @@ def test_a_picture_of_one_map_can_be_found_on_another_map(page, library, tmp_pat
     page.click("#marks .mark")
     page.wait("document.getElementById('place').textContent.startsWith('mine.jpg lies nearest to')")
     assert page.evaluate("window.niches") == [None], "the picture is compared with the videos of the open map"
+
+
+def test_a_growth_about_which_nothing_is_known_has_no_figures(page):
+    """With two channels, an interval may reach from 0 to several hundred thousand."""
+    growth = {"ratio": 3.3, "low": 0.00002, "high": 448917.1, "rising": False}
+    group = {"level": 0, "id": 1, "parent": None, "label": ["keyboards"], "traits": [], "videos": 9, "channels": 2}
+    groups = [{**group, "outlier_multiple": None, "growth": growth}]
+    groups.append({**group, "growth": {**growth, "low": 1.1, "high": 9.9}, "outlier_multiple": None})
+    page.evaluate(f"import('{SCRIPTS}/look/groups.js').then((m) => m.drawGroups({json.dumps(groups)}, () => {{}}))")
+    assert page.texts("#group-list .soft") == [
+        "9 videos of 2 channels · too few channels to say whether it grows",
+        "9 videos of 2 channels · its share of the new videos is 3.3 times its share in the weeks before "
+        "(95% interval 1.1 to 9.9)",
+    ]
 
 
 def test_the_page_begins_with_the_title_of_a_channel_that_was_given_by_its_handle(page, library):

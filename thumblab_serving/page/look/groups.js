@@ -6,6 +6,7 @@ import { sentence } from "../for_operators.js";
 import { plural } from "../people/words.js";
 
 const AT_FIRST = 6;
+const WIDE = 100; // With few channels, an interval may end at a hundred thousand. From this ratio of its ends on, it says nothing.
 
 export const nameOf = ({ label, id }) => label.join(", ") || `Group ${id}`;
 
@@ -57,6 +58,7 @@ function facts({ videos, channels, outlier_multiple: multiple, growth }) {
 
 function growthOf({ ratio, low, high, rising }) {
   if (ratio === null) return "too few new videos to say whether it grows";
+  if (low !== null && high >= WIDE * low) return "too few channels to say whether it grows";
   const range = low === null ? "" : ` (95% interval ${low.toFixed(1)} to ${high.toFixed(1)})`;
   return `${rising ? "rising: " : ""}its share of the new videos is ${ratio.toFixed(1)} times its share in the weeks before${range}`;
 }
