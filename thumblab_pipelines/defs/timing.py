@@ -12,6 +12,14 @@ from thumblab_pipelines.features.crawl_turn import BACKGROUND_SECONDS
 
 HOBART = "Australia/Hobart"
 
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""The states of runs that have not ended. While such a run exists, a sensor starts no second run for the same work."""
 
 URGENT, DAILY, AFTER_DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, 4, -5))
 """Tags with the priority of a run, both in the queue of runs and in the pools.

@@ -138,13 +138,14 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     monkeypatch.setattr("time.time", lambda: now)
     monkeypatch.setattr(MlflowResource, "connect", lambda self: type("Server", (), {"registry": None}))
     alias, serving = champion("1", "older", "2"), "served"
+    instance = dg.DagsterInstance.ephemeral()
     monkeypatch.setattr(serve, "check_alias", lambda lab, registry: alias_state(alias, serving))
     cursor: str | None = None
 
     def tick() -> list[dict[str, object]]:
         nonlocal cursor
         resources = {"lab": LabResource(), "mlflow": MlflowResource()}
-        with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
+        with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
             tick = serve.champion_moved.evaluate_tick(context)
         cursor = tick.cursor
         return [dict(request.run_config["ops"]["served_model"]["config"]) for request in tick.run_requests or []]
@@ -152,6 +153,10 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     requested = [{"release_id": "older", "by_alias": True}]
     assert [tick(), tick(), tick()] == [requested, [], []]
     now += 3_600
+    # While a run of the job has not ended, no further run is requested, even in the next hour.
+    working = instance.add_run(dg.DagsterRun("serve_model", status=dg.DagsterRunStatus.STARTED))
+    assert [tick(), tick()] == [[], []]
+    instance.report_run_failed(working)
     assert [tick(), tick()] == [requested, []]
     # The lab now serves the model "older", as the person chose. In the same hour, the person moves the alias to version
     # 2 and then back to version 1. For each move of the alias, the sensor must request exactly one run.

@@ -15,7 +15,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import BACKGROUND, max_runtime
+from thumblab_pipelines.defs.timing import BACKGROUND, UNFINISHED, max_runtime
 from thumblab_pipelines.features.embed import waiting_for_encoder
 from thumblab_pipelines.features.sub_scores import waiting_for_meter
 
@@ -27,14 +27,6 @@ encode_crawl = dg.define_asset_job(
     tags=max_runtime(hours=2) | BACKGROUND,
 )
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 
 @dg.sensor(
     job=encode_crawl,
@@ -43,7 +35,7 @@ _UNFINISHED = [
     description="Starts the next turn for the niche that has the most crawled videos without vectors.",
 )
 def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    filters = dg.RunsFilter(job_name=encode_crawl.name, statuses=_UNFINISHED)
+    filters = dg.RunsFilter(job_name=encode_crawl.name, statuses=UNFINISHED)
     if context.instance.get_runs(filters=filters, limit=1):
         yield dg.SkipReason("the last turn of this job has not ended yet")
         return

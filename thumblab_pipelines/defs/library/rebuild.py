@@ -10,7 +10,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import BACKGROUND, DAILY, max_runtime
+from thumblab_pipelines.defs.timing import BACKGROUND, DAILY, UNFINISHED, max_runtime
 from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
 rebuild_index = dg.define_asset_job(
@@ -47,8 +47,16 @@ def index_rebuilds(context: dg.SensorEvaluationContext, lab: LabResource) -> Ite
         return
     if not requests:
         yield dg.SkipReason("no rebuild was requested")
-    add_partitions(context.instance, [request.niche for request in requests])
-    for request in requests:
+        return
+    # A rebuild may wait for hours, for example until the first refresh of the niche has ended. Without this filter, a
+    # further run would wait after every full hour.
+    unfinished = context.instance.get_runs(dg.RunsFilter(job_name=rebuild_index.name, statuses=UNFINISHED))
+    rebuilt = {run.tags.get("dagster/partition") for run in unfinished}
+    waiting = [request for request in requests if request.niche not in rebuilt]
+    if not waiting:
+        yield dg.SkipReason("a run is waiting or working for each requested rebuild")
+    add_partitions(context.instance, [request.niche for request in waiting])
+    for request in waiting:
         yield dg.RunRequest(
             partition_key=request.niche,
             # Dagster starts at most one run for each run key. The key contains the hour, so a failed rebuild is started

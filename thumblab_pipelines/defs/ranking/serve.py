@@ -11,7 +11,7 @@ import dagster as dg
 from thumblab_core.errors import LabError
 from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
-from thumblab_pipelines.defs.timing import URGENT, max_runtime
+from thumblab_pipelines.defs.timing import UNFINISHED, URGENT, max_runtime
 from thumblab_pipelines.models.champion import check_alias
 
 serve_model = dg.define_asset_job(
@@ -48,6 +48,10 @@ def champion_moved(
         return dg.SkipReason(
             f"{state.explanation}; a run was requested, and if it fails, the next run starts at the full hour{outcome}"
         )
+    # A run may wait for hours until other runs have ended. Without this check, a further run would wait after every full
+    # hour.
+    if context.instance.get_runs(dg.RunsFilter(job_name=serve_model.name, statuses=UNFINISHED), limit=1):
+        return dg.SkipReason(f"{state.explanation}; a run of {serve_model.name} is waiting or working")
     config = {"release_id": chosen.release_id, "by_alias": True}
     request = dg.RunRequest(
         run_config={"ops": {"served_model": {"config": config}}},
