@@ -54,7 +54,9 @@ _KNOWN = (
     ),
 )
 _OTHER_ADVICE = "The run's page in Dagster has the whole error. `thumblab doctor` examines the lab."
-CHECK_ADVICE = "The old release stays in service. The check's page in Dagster has its figures."
+CHECK_ADVICE = (
+    "The check's page in Dagster has its figures. If a release did not pass, the release before it stays in service."
+)
 LATE_ADVICE = (
     "`thumblab doctor` says whether the daemon runs and the schedules are on. "
     "`thumblab refresh NICHE` refreshes a niche now."
@@ -83,5 +85,14 @@ def first_sentence(text: str) -> str:
     line = one_line(lines[0]) if lines else "no reason given"
     # A sentence ends at a full stop before a space and a capital letter. A full stop inside a file name, a version or
     # an address does not end a sentence.
-    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", line)[0]
-    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1]}…"
+    return _cut(re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", line)[0])
+
+
+def shortened(text: str) -> str:
+    """Return the explanation of a check as one line without control characters. Unlike errors, explanations have no
+    traceback, and their last sentence may say what to do."""
+    return _cut(one_line(text))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster import AssetCheckSeverity, DagsterEvent, DagsterEventType, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster_shared.error import SerializableErrorInfo
@@ -15,7 +16,7 @@ from dagster_shared.error import SerializableErrorInfo
 from thumblab_core.keys.secret_texts import without_secrets
 from thumblab_core.monitoring.watch_state import CheckState, EndedRun, Level, WatchState
 from thumblab_pipelines.alerts.book import Failed, Succeeded
-from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
+from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence, shortened
 
 _OVERLAP = timedelta(minutes=5)
 """The sensor also reads older runs: those that ended at most this long before the newest run that it has read. Such a
@@ -33,7 +34,12 @@ _OF_CONFIG = {"add_channel", "change_index"}
 """Jobs whose runs differ in their config, for example in the imported files. The alerts of two runs of such a job are
 kept apart by a digest of the config."""
 
-_EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
+_EVENTS = {
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.RUN_FAILURE,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+}
 
 
 def count_from_zero(state: WatchState, jobs: Iterable[str]) -> None:
@@ -109,9 +115,15 @@ def _read_run(
     state.totals[f"{run.job_name}/{outcome}"] = state.totals.get(f"{run.job_name}/{outcome}", 0) + 1
     step, said = _error(happened) if failed else (None, None)
     error = said and first_sentence(without_secrets(said, secrets))
-    state.ended.append(EndedRun(run_id=run.run_id, job=run.job_name, niche=niche, ended_at=at, error=error))
+    job = _job_or_assets(run, step)
+    state.ended.append(EndedRun(run_id=run.run_id, job=job, niche=niche, ended_at=at, error=error))
     yield from filter(None, of_checks)
-    name = _named(run.job_name, niche)
+    # The step of an asset has the name of the asset. So the failure of an asset in a run of chosen assets ends when any
+    # run makes the asset.
+    for event in happened:
+        if event.event_type == DagsterEventType.STEP_SUCCESS and event.step_key is not None:
+            yield Succeeded(_named(event.step_key, niche), at)
+    name = _named(job, niche)
     thing = f"{name} ({_digest(run.run_config)})" if run.job_name in _OF_CONFIG else name
     if not failed:
         if run.job_name == _REFRESH and niche is not None:
@@ -125,6 +137,19 @@ def _read_run(
         yield Failed(cause, thing, f"{name} failed", error or "no reason given", advice, at, step, run.run_id)
 
 
+def _job_or_assets(run: dg.DagsterRun, failed_step: str | None) -> str:
+    """Return the name of the run's job. For a run of chosen assets, return the asset that failed, or else the chosen
+    assets.
+
+    Dagster gives all runs of chosen assets, and all runs of a backfill, the same job. With the name of this job, an alert
+    would not say what failed, and the success of any asset would end the alert.
+    """
+    if run.job_name != IMPLICIT_ASSET_JOB_NAME:
+        return run.job_name
+    keys = run.asset_selection or {check.asset_key for check in run.asset_check_selection or ()}
+    return failed_step or ", ".join(sorted(key.to_user_string() for key in keys)) or "a run of chosen assets"
+
+
 def _check(
     state: WatchState, check: AssetCheckEvaluation, niche: str | None, record: RunRecord, secrets: Sequence[str]
 ) -> Failed | Succeeded | None:
@@ -133,9 +158,7 @@ def _check(
     level: Level = "passed"
     if not check.passed:
         level = "error" if check.severity == AssetCheckSeverity.ERROR else "warning"
-    explanation = first_sentence(
-        without_secrets(check.description or f"the check {check.check_name} did not pass", secrets)
-    )
+    explanation = shortened(without_secrets(check.description or f"the check {check.check_name} did not pass", secrets))
     thing = _named(f"the check {check.check_name} of {asset}", niche)
     known = CheckState(asset=asset, check=check.check_name, niche=niche, level=level, at=at, explanation=explanation)
     state.checks[json.dumps([asset, check.check_name, niche])] = known
