@@ -47,7 +47,8 @@ def train_ranker() -> None:
 class Watch:
     """A lab with failed and successful runs, in which a test evaluates the sensor `alerts` repeatedly.
 
-    `now` is the time of the latest evaluation. The tests set `now` ahead of the clock of this machine.
+    `now` is the time of the latest evaluation. The tests set `now` ahead of the clock of this machine. `fresh`: the assets
+    with a freshness policy, and their schedules.
     """
 
     def __init__(self, folder: Path, chat: Chat) -> None:
@@ -57,6 +58,7 @@ class Watch:
         # A Dagster instance in memory cannot store the states of schedules, so a file in a folder is used.
         self.instance._schedule_storage = SqliteScheduleStorage.from_local(str(folder))
         self.folder, self.chat = folder, chat
+        self.fresh: dict[dg.AssetKey, list[str]] = {}
         self.now = datetime.now(UTC)
         self.look()
 
@@ -77,7 +79,7 @@ class Watch:
         before = len(self.chat.texts)
         self.now += later
         with changing_state(self.folder, keep_unwritten=True) as state:
-            look(self.instance, state, LabResource(), [], self.now)
+            look(self.instance, state, LabResource(), self.fresh, self.now)
         return self.chat.texts[before:]
 
     @property

@@ -1,6 +1,6 @@
 """Find niches and assets that are late: their last refresh is older than their schedule allows."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -28,14 +28,19 @@ REFRESH_OF = "the refresh of "
 """In alerts, this text and the name of the niche stand for the refresh of the niche."""
 
 _NOT_EXPECTED = ""
-"""This text means that nobody expects a niche to be refreshed, because a person has turned off the schedule."""
+"""This text means that nobody expects a niche to be refreshed, or an asset to be made, because a person has turned off the
+schedule."""
 
 
 def late(
-    instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
+    instance: dg.DagsterInstance,
+    state: WatchState,
+    chosen: Settings,
+    assets: Mapping[dg.AssetKey, Collection[str]],
+    now: datetime,
 ) -> Iterator[Event]:
     """Yield an event for each niche and each asset. The event says that the niche or asset is late, is not late, or is
-    no longer expected.
+    no longer expected. `assets`: for each asset with a freshness policy, the names of the schedules that make the asset.
 
     All late things form one alert, because they usually have one cause: the machine or the daemon did not run.
     """
@@ -56,7 +61,8 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
     """For each niche that was refreshed before, return the reason why it is late, or None if it is not late.
 
     The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
-    served index counts as a refresh, because `thumblab refresh` makes an index without Dagster.
+    served index counts as a refresh, because `thumblab refresh` and a backfill make an index without the job of the
+    schedule. The last refresh is stored in `state`, so that the metrics agree with the alerts.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(release_place(chosen)), dict[str, str | None]()
@@ -74,21 +80,30 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
             last, stale = max(moments), timedelta(hours=chosen.alert_stale_h)
             hours = (now - last).total_seconds() / 3_600
             # A retired niche is not refreshed. So for a niche that was restored, the hours count from its restoration.
-            is_late = now - max(last, restored.get(niche, last)) > stale
+            # Its metric stays away until its next refresh.
+            expected_since = restored.get(niche, last)
+            if last >= expected_since:
+                state.refreshed[niche] = last
+            is_late = now - max(last, expected_since) > stale
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
             found[f"{REFRESH_OF}{niche}"] = reason if is_late else None
     return found
 
 
-def _assets(instance: dg.DagsterInstance, assets: list[dg.AssetKey]) -> dict[str, str | None]:
-    """Return why each asset is late by its freshness policy, or None for an asset that is not late."""
-    records = instance.get_freshness_state_records(assets) if assets else {}
-    return {
-        f"the asset {key.to_user_string()}": "it was not made for longer than its freshness policy allows"
-        if record.freshness_state.value == "FAIL"
-        else None
-        for key, record in records.items()
-    }
+def _assets(instance: dg.DagsterInstance, assets: Mapping[dg.AssetKey, Collection[str]]) -> dict[str, str | None]:
+    """Return why each asset is late by its freshness policy, or None for an asset that is not late.
+
+    The reason is `_NOT_EXPECTED` if the asset is late, but a person has turned off every schedule that makes it.
+    """
+    found = dict[str, str | None]()
+    for key, record in (instance.get_freshness_state_records(list(assets)) if assets else {}).items():
+        reason = None
+        if record.freshness_state.value == "FAIL":
+            schedules = assets[key]
+            expected = not schedules or any(_is_on(instance, schedule) for schedule in schedules)
+            reason = "it was not made for longer than its freshness policy allows" if expected else _NOT_EXPECTED
+        found[f"the asset {key.to_user_string()}"] = reason
+    return found
 
 
 def _is_on(instance: dg.DagsterInstance, schedule: str) -> bool:

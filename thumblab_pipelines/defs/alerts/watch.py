@@ -1,7 +1,7 @@
 """Define the sensor `alerts`, which reports failures to a person, once per cause."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -33,19 +33,26 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
     chosen = lab.chosen()
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     repository = context.repository_def
-    fresh = [] if repository is None else _with_freshness_policy(repository)
+    fresh = {} if repository is None else _with_freshness_policy(repository)
     with changing_state(chosen.data_dir, keep_unwritten=True) as state:
         count_from_zero(state, [] if repository is None else repository.job_names)
+        if repository is not None:
+            _drop_removed_checks(state, repository)
         look(context.instance, state, lab, fresh, datetime.now(UTC))
         return dg.SkipReason(_said(state))
 
 
 def look(
-    instance: dg.DagsterInstance, state: WatchState, lab: LabResource, fresh: list[dg.AssetKey], now: datetime
+    instance: dg.DagsterInstance,
+    state: WatchState,
+    lab: LabResource,
+    fresh: Mapping[dg.AssetKey, Collection[str]],
+    now: datetime,
 ) -> None:
     """Read the runs, report the alerts that a person must see now, and send the waiting messages.
 
-    `fresh`: the assets with a freshness policy. The lab's database may be down, because no alert needs it.
+    `fresh`: the assets with a freshness policy, and the schedules that make each of them. The lab's database may be down,
+    because no alert needs it.
     """
     chosen = lab.chosen()
     senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
@@ -103,9 +110,24 @@ def _measure(lab: LabResource, state: WatchState, now: datetime) -> None:
     state.database_bytes = int(size)
 
 
-def _with_freshness_policy(repository: dg.RepositoryDefinition) -> list[dg.AssetKey]:
+def _with_freshness_policy(repository: dg.RepositoryDefinition) -> dict[dg.AssetKey, list[str]]:
+    """Return the names of the schedules that make each asset with a freshness policy."""
     graph = repository.asset_graph
-    return [key for key in graph.materializable_asset_keys if graph.get(key).freshness_policy is not None]
+    made = {
+        schedule.name: repository.get_job(schedule.job_name).asset_layer.selected_asset_keys
+        for schedule in repository.schedule_defs
+    }
+    return {
+        key: [schedule for schedule, assets in made.items() if key in assets]
+        for key in graph.materializable_asset_keys
+        if graph.get(key).freshness_policy is not None
+    }
+
+
+def _drop_removed_checks(state: WatchState, repository: dg.RepositoryDefinition) -> None:
+    """Remove the results of checks that this version of the lab does not have. No run would ever replace these results."""
+    known = {(key.asset_key.to_user_string(), key.name) for key in repository.asset_graph.asset_check_keys}
+    state.checks = {key: check for key, check in state.checks.items() if (check.asset, check.check) in known}
 
 
 def _said(state: WatchState) -> str:
