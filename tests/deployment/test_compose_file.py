@@ -89,6 +89,21 @@ def test_every_setting_in_the_file_exists() -> None:
         assert own <= known
 
 
+def test_a_browser_may_open_mlflow_at_any_port_of_this_machine_and_under_no_other_name() -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    (allowed,) = re.findall(r"--allowed-hosts '(\S+)'", SERVICES["mlflow"]["command"][-1])
+    hosts = ("127.0.0.1:5000", "127.0.0.1:5050", "localhost:8080", "mlflow:5000", "rebound.example.com:5000")
+    assert [is_allowed_host_header(allowed.split(","), host) for host in hosts] == [True, True, True, True, False]
+
+
+def test_links_lead_to_addresses_that_a_browser_on_this_machine_can_open() -> None:
+    environment = OURS["code-server"]["environment"]
+    for name, service in (("THUMBLAB_ALERT_DAGSTER_URL", "dagster"), ("THUMBLAB_MLFLOW_PAGE_URL", "mlflow")):
+        (published,) = SERVICES[service]["ports"]
+        assert environment[name] == f"http://{published.rpartition(':')[0]}"
+
+
 def test_all_writes_go_to_the_volume() -> None:
     environment = image_environment("pipelines")
     for name in ("THUMBLAB_DATA_DIR", "HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "MPLCONFIGDIR"):

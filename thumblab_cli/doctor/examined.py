@@ -67,12 +67,9 @@ class Examined:
     @property
     def dagster_page(self) -> str | None:
         """The address of Dagster's UI without a user name and a password, or None if no Dagster of this lab is known."""
-        from httpx import URL
-
         from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 
-        address = DagsterGraphql(self.settings).address
-        return None if address is None else str(URL(address).copy_with(userinfo=b"")).rstrip("/")
+        return DagsterGraphql(self.settings).page
 
     @property
     def is_scheduled(self) -> bool:

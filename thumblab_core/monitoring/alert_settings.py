@@ -34,8 +34,8 @@ class AlertSettings(BaseSettings):
     alert_smtp_password: SecretStr | None = setting(None, "The password of the user.")
     alert_dagster_url: str = setting(
         "",
-        "The address at which a browser opens Dagster. Alerts link to it. Unset: the address of the lab's `thumblab up`, or "
-        "`THUMBLAB_DAGSTER_URL`.",
+        "The address at which a browser opens Dagster. Alerts, the service's answers and runs in MLflow link to it. "
+        "Unset: the address of the lab's `thumblab up`, or `THUMBLAB_DAGSTER_URL`.",
     )
     alert_wait_s: float = setting(
         120.0,

@@ -79,7 +79,8 @@ def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     process logs for too long, or when the lab's database cannot be reached.
     """
     with _logging_lock(lab.engine):
-        return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
+        page = lab.settings.alert_dagster_url or lab.settings.dagster_url
+        return tracker.log(built.release, built.evaluations, built.history, lab.releases, page)
 
 
 @contextmanager

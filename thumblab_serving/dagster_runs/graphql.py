@@ -59,10 +59,24 @@ class DagsterGraphql:
         running = running_lab(self._settings.data_dir)
         return None if running is None else running.dagster.rstrip("/")
 
+    @property
+    def page(self) -> str | None:
+        """The address at which a browser opens the lab's Dagster, without a user name or a password. The address is None
+        if no Dagster of this lab is known, or if the address cannot be read.
+
+        In containers, a browser does not reach `address`, so the setting `alert_dagster_url` names another address.
+        """
+        address = self.address
+        try:
+            url = httpx.URL(self._settings.alert_dagster_url or address or "")
+        except httpx.InvalidURL:
+            return None
+        return None if address is None else str(url.copy_with(userinfo=b"")).rstrip("/")
+
     def page_of_run(self, run_id: str) -> str | None:
         """Return the address of the run's page in Dagster's UI, without a user name or a password."""
-        address = self.address
-        return None if address is None else str(httpx.URL(address).copy_with(userinfo=b"")) + f"/runs/{run_id}"
+        page = self.page
+        return None if page is None else f"{page}/runs/{run_id}"
 
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the data of Dagster's answer.

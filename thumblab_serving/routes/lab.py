@@ -100,8 +100,8 @@ def _links(request: Request) -> LinksOut:
     settings: Settings = request.app.state.settings
     dagster: DagsterGraphql = request.app.state.dagster
     running = running_lab(settings.data_dir)
-    mlflow = settings.mlflow_tracking_uri or (None if running is None else running.mlflow)
-    return LinksOut(dagster=_page(dagster.address), mlflow=_page(mlflow))
+    mlflow = settings.mlflow_page_url or settings.mlflow_tracking_uri or (None if running is None else running.mlflow)
+    return LinksOut(dagster=_page(dagster.page), mlflow=_page(mlflow))
 
 
 def _page(address: str | None) -> str | None:

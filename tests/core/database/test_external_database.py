@@ -127,7 +127,9 @@ def test_vectors_are_saved_indexed_and_found_through_a_transaction_pooler_and_no
         with engine.connect() as connection:
             neighbours = nearest.search(connection, Library("e", "tech", 90), vectors(40)[4:7:2], 5)
         assert [near[0].similarity for near in neighbours] == pytest.approx([1, 1], abs=1e-6)
-    lab: Any = SimpleNamespace(engine=engine, releases=None, settings=SimpleNamespace(dagster_url=""))
+    lab: Any = SimpleNamespace(
+        engine=engine, releases=None, settings=SimpleNamespace(dagster_url="", alert_dagster_url="")
+    )
     built: Any = SimpleNamespace(release=None, evaluations=[], history=[])
     tracker: Any = SimpleNamespace(log=lambda *_: locks(direct))
     assert tracking.log_model(lab, tracker, built) == 1

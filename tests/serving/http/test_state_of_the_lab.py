@@ -45,6 +45,17 @@ def test_health_and_state_name_a_held_index_with_the_day_of_its_rollback(new_lab
         assert service.client.get("/v1/lab").json()["libraries"]["tech"]["held"] == held
 
 
+def test_the_links_lead_to_the_addresses_for_a_browser_where_the_settings_name_them(new_lab, run):
+    inside = {"dagster_url": "http://dagster:3000", "mlflow_tracking_uri": "http://mlflow:5000"}
+    for_browsers = {
+        "alert_dagster_url": "https://reader:secret@lab.example.com/",
+        "mlflow_page_url": "http://127.0.0.1:5050",
+    }
+    with run(new_lab(**inside, **for_browsers).settings, wait=False) as service:
+        links = service.client.get("/v1/lab").json()["links"]
+    assert links == {"dagster": "https://lab.example.com", "mlflow": "http://127.0.0.1:5050"}
+
+
 def test_the_links_are_those_of_the_running_lab_without_passwords_and_only_for_operators(new_lab, run):
     lab = new_lab(mlflow_tracking_uri="http://reader:secret-of-mlflow@127.0.0.1:5001")
     scorer = NamedKeys(lab.settings).add("scorer", ["score"])
