@@ -5,6 +5,7 @@ Normal data pass the checks. A planted fault fails a check. If there are too few
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -23,6 +24,8 @@ from thumblab_core.database.tables import (
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.index import Item, NicheIndex
+from thumblab_core.niches import Niche
+from thumblab_core.niches.store import add_niche, retire_niche
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.definitions import defs
@@ -81,6 +84,20 @@ def test_a_day_with_few_observations_is_found_and_a_young_niche_is_not_judged(la
     assert nothing.figures == {"tech_last_day": 0, "tech_median_day": 10}
     observe(lab, names[:5], NOW - timedelta(hours=1))
     assert weeks.check_observations(lab, NOW).passed
+
+
+def test_a_retired_niche_is_not_reported_although_its_videos_are_no_longer_observed(lab: Lab, tmp_path: Path) -> None:
+    add_niche(lab.engine, tmp_path, Niche("stonework", searches=("stone",)))
+    names = collect(lab, 40, NOW - timedelta(days=2), "stonework")
+    for days_ago in range(1, 15):
+        observe(lab, names, NOW - timedelta(days=days_ago, hours=1))
+    with lab.engine.begin() as connection:
+        connection.execute(thumbnails.update().values(sha256=None, problem="404"))
+    assert not weeks.check_observations(lab, NOW).passed
+    assert not weeks.check_downloads(lab, NOW).passed
+    retire_niche(lab.engine, tmp_path, "stonework")
+    assert weeks.check_observations(lab, NOW).passed
+    assert weeks.check_downloads(lab, NOW).passed
 
 
 def test_failed_downloads_of_the_last_week_are_found(lab: Lab) -> None:
