@@ -1,7 +1,8 @@
-"""Say what happens without an API key: whether a run may skip its calls to YouTube for a niche, and how to ask YouTube.
+"""Say what a lab without an API key may leave out, and how a person lets it ask YouTube.
 
-A run may skip these calls if the niche has no data from YouTube. For example, all videos of the niche may come from an
-imported catalogue. If the niche has data from YouTube, the run needs a key.
+A run may skip its calls to YouTube if the niche has no data from YouTube. For example, all videos of the niche may come
+from an imported catalogue. If the niche has data from YouTube, the run needs a key. For a niche without any data, no
+schedule starts a run, because the run could do nothing and would fail.
 """
 
 from sqlalchemy import text
@@ -14,6 +15,22 @@ _HOLDS_YOUTUBE_DATA = text("""
     SELECT EXISTS (SELECT FROM videos WHERE niche = :niche AND source = 'youtube')
         OR EXISTS (SELECT FROM crawl_channels WHERE niche = :niche)
 """)
+
+_WITHOUT_DATA = text("""
+    SELECT name FROM niches
+    WHERE NOT EXISTS (SELECT FROM videos WHERE videos.niche = niches.name)
+        AND NOT EXISTS (SELECT FROM crawl_channels WHERE crawl_channels.niche = niches.name)
+""")
+
+
+def niches_without_data(lab: Lab) -> frozenset[str]:
+    """Return the niches with neither videos nor channels in the crawl. With an API key, return no niche, because each
+    niche can collect its first videos.
+    """
+    if lab.settings.youtube_api_key is not None:
+        return frozenset()
+    with lab.engine.connect() as connection:
+        return frozenset(connection.scalars(_WITHOUT_DATA))
 
 
 def reason_not_to_ask(lab: Lab, niche: str) -> str | None:

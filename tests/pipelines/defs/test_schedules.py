@@ -9,12 +9,16 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
+from sqlalchemy import insert
 
+from thumblab_core.database.tables import channels, videos
 from thumblab_core.niches import DEFAULT_NAMES, Niche
 from thumblab_core.niches.store import add_niche, retire_niche
+from thumblab_core.settings import settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.collection.crawl import daily_crawl
 from thumblab_pipelines.defs.library.refresh import daily_refresh
+from thumblab_pipelines.defs.maps.jobs import daily_map_of_all
 from thumblab_pipelines.defs.ranking.train import weekly_training
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.upkeep.jobs import frequent_observation
@@ -22,6 +26,12 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.quota import next_reset
 
 HOBART = ZoneInfo("Australia/Hobart")
+
+
+@pytest.fixture(autouse=True)
+def key(fresh_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set an API key, so that each niche has something to collect."""
+    monkeypatch.setenv("THUMBLAB_YOUTUBE_API_KEY", "a-key")
 
 
 def ticks(schedule: dg.ScheduleDefinition, start: datetime, end: datetime) -> list[datetime]:
@@ -127,6 +137,31 @@ def test_a_niche_that_is_added_without_a_restart_is_refreshed_and_observed_and_a
     expected = [*(name for name in DEFAULT_NAMES if name != "news"), "cooking"]
     assert niches(daily_refresh, 5) == niches(frequent_observation, 5) == expected
     assert instance.has_dynamic_partition("niche", "cooking")
+
+
+def test_without_a_key_only_niches_with_videos_get_runs(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THUMBLAB_YOUTUBE_API_KEY")
+    settings.cache_clear()
+    moment = datetime(2026, 10, 4, 3, tzinfo=HOBART)
+    with dg.build_schedule_context(
+        instance,
+        scheduled_execution_time=moment,
+        repository_def=defs().get_repository_def(),
+        resources={"lab": LabResource()},
+    ) as context:
+        for schedule in (daily_refresh, daily_map_of_all, weekly_training):
+            done = schedule.evaluate_tick(context)
+            assert (done.run_requests, done.skip_message) == ([], "no YouTube API key is set, and no niche has videos")
+    facts = {"title": "t", "tags": [], "source": "catalogue", "published_at": moment, "collected_at": moment}
+    with Lab.open().engine.begin() as connection:
+        connection.execute(insert(channels), {"channel_id": "UCa", "title": "A"})
+        video = facts | {"video_id": "a", "channel_id": "UCa", "niche": "tech", "refreshed_at": moment}
+        connection.execute(insert(videos), video)
+    for schedule in (daily_refresh, frequent_observation):
+        assert [request.partition_key for request in requests_at(schedule, instance, moment)] == ["tech"]
+    assert [len(requests_at(schedule, instance, moment)) for schedule in (daily_map_of_all, weekly_training)] == [1, 1]
 
 
 def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() -> None:

@@ -72,7 +72,8 @@ class Scheduler:
 
 
 @pytest.fixture
-def scheduler(dagster_home: Path) -> Iterator[Scheduler]:
+def scheduler(dagster_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    monkeypatch.setenv("THUMBLAB_YOUTUBE_API_KEY", "a-key")  # Without a key, niches without videos get no runs.
     target = ModuleTarget("thumblab_pipelines.definitions", None, str(CHECKOUT), "thumblab")
     with DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
         instance.wipe_all_schedules()

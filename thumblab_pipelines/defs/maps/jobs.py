@@ -7,7 +7,7 @@ from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.groups import niche_partitions
 from thumblab_pipelines.defs.resources import LabResource
-from thumblab_pipelines.defs.timing import HOBART, URGENT, max_runtime, niche_schedule
+from thumblab_pipelines.defs.timing import URGENT, lab_schedule, max_runtime, niche_schedule
 from thumblab_pipelines.library_map.rollback import resume_map, roll_back_map
 
 map_library = dg.define_asset_job(
@@ -33,13 +33,11 @@ daily_maps = niche_schedule(
     "Makes the map of every niche, daily at 06:00 in Hobart.",
 )
 
-daily_map_of_all = dg.ScheduleDefinition(
-    name="daily_map_of_all",
-    job=map_all_libraries,
-    cron_schedule="30 6 * * *",
-    execution_timezone=HOBART,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Makes the map of all niches together, daily at 06:30 in Hobart.",
+daily_map_of_all = lab_schedule(
+    "daily_map_of_all",
+    map_all_libraries,
+    "30 6 * * *",
+    "Makes the map of all niches together, daily at 06:30 in Hobart.",
 )
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from thumblab_pipelines.defs.lab_checks import made
-from thumblab_pipelines.defs.timing import HOBART
+from thumblab_pipelines.defs.timing import lab_schedule
 
 train_ranker = dg.define_asset_job(
     "train_ranker",
@@ -12,13 +12,11 @@ train_ranker = dg.define_asset_job(
 )
 
 
-weekly_training = dg.ScheduleDefinition(
-    name="weekly_training",
-    job=train_ranker,
+weekly_training = lab_schedule(
+    "weekly_training",
+    train_ranker,
     # The daily refresh starts two hours earlier and takes far less than two hours. So the refresh has ended when the
     # training starts.
-    cron_schedule="0 5 * * 1",
-    execution_timezone=HOBART,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Trains the ranking model on Mondays at 05:00 in Hobart, after the daily refresh.",
+    "0 5 * * 1",
+    "Trains the ranking model on Mondays at 05:00 in Hobart, after the daily refresh.",
 )
