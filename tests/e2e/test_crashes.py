@@ -34,7 +34,6 @@ from real_processes import (
 from thumblab_core.images import digest
 from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.niches import DEFAULT_NAMES
-from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 

@@ -14,6 +14,7 @@ class CopiedFiles:
 
     `sums`: the checksum of every file that is in the backup so far, by its path. `copied`: number of files that were
     written. `kept`: number of files that an earlier backup had written. `bytes`: number of bytes that were written.
+    `cut_short`: the files that have another size in the lab, although only damage can change them.
     """
 
     folder: Path
@@ -22,6 +23,7 @@ class CopiedFiles:
     copied: int = 0
     kept: int = 0
     bytes: int = 0
+    cut_short: set[str] = field(default_factory=set)
 
     def keep_same(self, source: Path, key: str, never_changes: bool) -> str | None:
         """Return the checksum of the copy of `source` in the backup, or None if the backup has no usable copy.
@@ -37,6 +39,7 @@ class CopiedFiles:
             if not never_changes or checksum is None or file_checksum(target) != checksum:
                 return None
             self.kept += 1
+            self.cut_short.add(key)
             return checksum
         # A copy without a stored checksum may be damaged, because the machine may have crashed during an earlier
         # backup. So the copy is compared with `source`.

@@ -26,14 +26,16 @@ def damaged_releases(
     `place`: `KIND/SCOPE`. `release_ids`: the releases that the lab has. `earlier`: the files of the scope that an earlier
     backup has copied. The files of a release never change, so the lab has lost a file that it does not have any more.
     """
-    lost = set()
+    damaged_in_lab = set()
     for key in earlier:
         release_id = PurePosixPath(key).parts[3]
         checksum = files.usable(key)
         if release_id in release_ids and key not in files.sums and checksum is not None:
             files.keep(key, checksum)
-            lost.add(release_id)
-    damaged = [name for name in release_ids if name in lost or not _is_whole(files, place, name)]
+            damaged_in_lab.add(release_id)
+        if key in files.cut_short:
+            damaged_in_lab.add(release_id)
+    damaged = [name for name in release_ids if name in damaged_in_lab or not _is_whole(files, place, name)]
     return [f"{place}/{name}" for name in damaged]
 
 

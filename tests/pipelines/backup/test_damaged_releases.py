@@ -24,19 +24,23 @@ def publish(lab: Lab, niche: str) -> Release:
     return lab.releases.publish(INDEX, niche, write, {})
 
 
-def test_the_next_backup_keeps_the_last_copy_of_a_file_that_a_release_has_lost(lab: Lab, tmp_path: Path) -> None:
+def test_the_next_backup_keeps_its_copy_of_a_file_that_a_release_lost_or_that_was_cut_short(
+    lab: Lab, tmp_path: Path
+) -> None:
     backup, names = tmp_path / "backup", ("index.faiss", "manifest.json")
     without = {name: publish(lab, "tech") for name in names}
+    cut_short = publish(lab, "tech")
     whole, deleted = publish(lab, "gaming"), publish(lab, "gaming")
     assert back_up(lab, backup).damaged == ()
     for name, release in without.items():
         (release.path / name).unlink()
+    (cut_short.path / "index.faiss").write_text("go")
     lab.releases.remove(deleted)
     made = back_up(lab, backup)
-    assert set(made.damaged) == {str(release) for release in without.values()}
+    assert set(made.damaged) == {str(release) for release in (*without.values(), cut_short)}
     verify(backup)
     kept = {str(path.relative_to(backup / "releases")) for path in (backup / "releases").rglob("*") if path.is_file()}
-    assert kept == {f"{release}/{name}" for release in (*without.values(), whole) for name in names}
+    assert kept == {f"{release}/{name}" for release in (*without.values(), cut_short, whole) for name in names}
 
 
 def test_the_first_backup_names_a_release_that_is_damaged_already(lab: Lab, tmp_path: Path) -> None:
