@@ -1,4 +1,4 @@
-"""Tests of how sensors and assets open the lab.
+"""Tests of how sensors and assets open the lab, and of the runs that the sensor `index_rebuilds` requests.
 
 A tick is one evaluation of a sensor. A tick must be cheap, because it happens every 15 s.
 """
@@ -18,7 +18,10 @@ from sqlalchemy.pool import Pool
 from thumblab_core.settings import CHECKOUT, Settings, settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
+from thumblab_pipelines.defs.library.rebuild import index_rebuilds
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.rebuild_requests import request_rebuild
 
 
 @contextmanager
@@ -164,3 +167,25 @@ def test_a_sensor_whose_lab_cannot_be_opened_skips_with_the_reason(
             skipped = repository.get_sensor_def(name).evaluate_tick(context).skip_message
         assert skipped is not None
         assert "The database does not answer" in skipped
+
+
+def asked(instance: dg.DagsterInstance) -> list[str | None]:
+    """Evaluate the sensor once, and return the niches of the runs that it requests."""
+    with dg.build_sensor_context(instance, resources={"lab": LabResource()}) as context:
+        return [done.partition_key for done in index_rebuilds(context) if isinstance(done, dg.RunRequest)]
+
+
+def test_while_a_rebuild_waits_or_works_no_further_rebuild_of_its_niche_is_started(
+    instance: dg.DagsterInstance,
+) -> None:
+    lab = Lab.open()
+    request_rebuild(lab, "tech", "the index cannot take a video")
+    assert asked(instance) == ["tech"]
+    working = dg.DagsterRun("rebuild_index", status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "tech"})
+    run = instance.add_run(working)
+    assert asked(instance) == []
+    request_rebuild(lab, "news", "the index cannot take a video")
+    assert asked(instance) == ["news"]
+    instance.report_run_failed(run)
+    assert asked(instance) == ["news", "tech"]
+    instance.delete_run(run.run_id)
