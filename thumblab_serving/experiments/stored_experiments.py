@@ -125,8 +125,8 @@ def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner:
     channel = channel_of_id(connection, channel_id)
     if owner is not None and (channel is None or not channel.belongs_to(owner)):
         raise NotYourChannelError(
-            f"the channel {channel_id} does not belong to this key; add your channel from its exports first; or the "
-            "lab's owner stores the experiment with `thumblab experiment add`"
+            f"the channel {channel_id} does not belong to this key; add your channel from its exports first; or ask "
+            "the lab's owner to store the experiment with `thumblab experiment add`"
         )
     require_video(connection, given.video_id, channel_id)
     return channel_id
