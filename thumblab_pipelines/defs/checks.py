@@ -16,7 +16,8 @@ class Confirmation(dg.Config):
     """Config with which a person allows a run to delete every video that is due for deletion.
 
     Without a confirmation, a run may delete at most the share THUMBLAB_FORGET_SHARE of the niche's videos. If this
-    share is under five videos, the run may delete five.
+    share is under five videos, the run may delete five. It deletes nothing if the database seems to be that of another
+    lab, see `require_own_database`.
     """
 
     confirmed: bool = False

@@ -1,7 +1,6 @@
 """Delete single videos, or all videos of a channel, because a person asked for it."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +19,6 @@ from thumblab_core.database.tables import (
     videos,
 )
 from thumblab_core.errors import LabError
-from thumblab_core.index import NicheIndex
 from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release import ALL, INDEX
@@ -28,6 +26,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library_map.trim import clean_maps
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.retention.attempts import Attempts
+from thumblab_pipelines.retention.own_database import require_own_database
 from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_indices, clean_pairs
 from thumblab_pipelines.retention.purge_adapters import clean_adapters
 from thumblab_pipelines.videos.deletion import delete_videos
@@ -103,36 +102,13 @@ def forget_channel(lab: Lab, channel_id: str, progress: Progress = silent) -> Fo
 def clean_remains(lab: Lab, progress: Progress = silent) -> ForgottenVideos:
     """Run the clean-ups again for all videos that are no longer in the lab, after a call that failed or was killed.
 
-    Pictures that were stored within the last hour stay until the next `lab_retention`. Raises `LabError` if the database
-    knows nothing of what this lab has stored. Everything would then count as deleted, although the settings probably name
-    the database of another lab.
+    Pictures that were stored within the last hour stay until the next `lab_retention`. Raises the `LabError` of
+    `require_own_database`.
     """
-    _require_own_database(lab)
+    require_own_database(lab)
     scopes = {scope for kind in (INDEX, LIBRARY_MAP) for _, scope in lab.releases.scopes(kind)}
     niches = sorted(scopes - {ALL})
     return _clean(lab, Attempts(), ForgottenVideos(), niches, lambda: clean_images(lab), progress)
-
-
-def _require_own_database(lab: Lab) -> None:
-    """Raise `LabError` if the database has none of the videos in the served indices. If no index is served, raise it if
-    the database has neither a video nor the name of a picture, although the lab has pictures.
-    """
-    served: set[str] = set()
-    for _, niche in lab.releases.scopes(INDEX):
-        with suppress(LabError, OSError, ValueError, KeyError, TypeError):  # The clean-up deletes a damaged release.
-            release = lab.releases.serving.current(INDEX, niche)
-            served |= set() if release is None else NicheIndex.video_ids(release)
-    with lab.engine.connect() as connection:
-        if served:
-            own = bool(known_videos(connection, served))
-        else:
-            own = connection.scalar(select(videos.c.video_id).limit(1)) is not None or bool(named_pictures(connection))
-    if not own and (served or next(iter(lab.images.stored()), None) is not None):
-        raise LabError(
-            "nothing was deleted, because the database knows none of the videos in this lab's indices and pictures: check "
-            "that it is the database of this lab. If all these videos were deleted on purpose, the next runs of `retention` "
-            "and `lab_retention` complete the deletion"
-        )
 
 
 def channel_videos(connection: Connection, channel_id: str) -> list[str]:

@@ -16,6 +16,7 @@ from thumblab_pipelines.predictions.store import delete_old_predictions
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.attempts import Attempts
 from thumblab_pipelines.retention.expiry import delete_unused_channels
+from thumblab_pipelines.retention.own_database import require_own_database
 from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_pairs, clean_unfinished, clean_vectors
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
 from thumblab_pipelines.retention.retention import check_forgotten
@@ -42,7 +43,7 @@ class CleanedLab:
     vectors: int = 0
 
 
-def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> CleanedLab:
+def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False) -> CleanedLab:
     """Remove deleted videos from the data that all niches share. If one clean-up fails, all other clean-ups still run.
 
     Each clean-up compares the stored data with the current rows of the database. So the function does not rely on an
@@ -51,8 +52,11 @@ def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) 
     If a clock is ahead, nothing is deleted too early: the present time is the earliest of three times, see
     `earlier_clock` and `last_heard`.
 
-    Raises the first error of a clean-up, after all clean-ups were tried.
+    Raises the `LabError` of `require_own_database`, unless a person has `confirmed` the clean-up. Also raises the first
+    error of a clean-up, after all clean-ups were tried.
     """
+    if not confirmed:
+        require_own_database(lab)
     own_clock = datetime.now(UTC)
     now = min(earlier_clock(lab, own_clock), last_heard(lab))
     # The dates of the files come from this machine's clock, so the dates are ahead by as much as this clock.

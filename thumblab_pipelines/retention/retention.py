@@ -19,6 +19,7 @@ from thumblab_pipelines.library_map.trim import clean_maps, stale_maps
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.attempts import Attempts
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
+from thumblab_pipelines.retention.own_database import require_own_database
 from thumblab_pipelines.retention.purge import alive_videos, clean_indices, stale_indices
 from thumblab_pipelines.retention.refreshing import RefreshedFacts, due_videos, refresh_due
 from thumblab_pipelines.videos.limited_deletion import LimitedDeletion, earlier_clock, last_heard
@@ -68,9 +69,12 @@ def retain(
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos
-            that are certainly too old are deleted before the error is raised.
+            that are certainly too old are deleted before the error is raised. Also the error of `require_own_database`,
+            unless the run is `confirmed`. Nothing is deleted then.
         Exception: The first error of a clean-up. The error is raised after all clean-ups were tried.
     """
+    if not confirmed:
+        require_own_database(lab)
     deletion = LimitedDeletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
     refreshed: RefreshedFacts | None = None

@@ -11,6 +11,7 @@ from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.releases.release import ALL, INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.retention.own_database import require_own_database
 from thumblab_pipelines.retention.retention import check_retention, retain
 
 
@@ -53,8 +54,16 @@ def retired_niches(lab: Lab) -> list[str]:
     return sorted(kept - set(lab.niches) - {ALL})
 
 
-def retain_retired_niches(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> RetainedNiches:
-    """Apply `retain_retired` to each of the `retired_niches`. If one niche fails, the other niches are still handled."""
+def retain_retired_niches(
+    lab: Lab, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
+) -> RetainedNiches:
+    """Apply `retain_retired` to each of the `retired_niches`. If one niche fails, the other niches are still handled.
+
+    Raises the `LabError` of `require_own_database`, unless a person has `confirmed` the run. In the database of another
+    lab, the niches of this lab would seem to be forgotten.
+    """
+    if not confirmed:
+        require_own_database(lab)
     found = RetainedNiches()
     for name in retired_niches(lab):
         try:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import dagster as dg
 
 from thumblab_pipelines.dagster_observations import observed_moves
-from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.checks import Confirmation, blocking, explained, results
 from thumblab_pipelines.defs.groups import UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
@@ -31,11 +31,13 @@ from thumblab_pipelines.retention.retired import RetainedNiches, retain_retired_
     **about("lab_retention", "retention.md", clean_lab, check_clean_up, retain_retired_niches),
     **UPKEEP,
 )
-def lab_retention(context: dg.AssetExecutionContext, lab: LabResource) -> Iterator[dg.MaterializeResult]:
+def lab_retention(
+    context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource
+) -> Iterator[dg.MaterializeResult]:
     attempts = Attempts()
     with explained():
         opened = lab.open()
-        given = (lab.progress(context), context.run.run_id)
+        given = (lab.progress(context), context.run.run_id, config.confirmed)
         with observed_moves(opened, context, "lab_retention"):
             retired = attempts.run(RetainedNiches(), lambda: retain_retired_niches(opened, *given))
             for name, text in retired.texts.items():
