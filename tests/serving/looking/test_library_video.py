@@ -48,6 +48,8 @@ def test_each_version_has_its_picture_or_says_that_it_is_gone(page, told):
     rows = "[aria-labelledby=versions-title] tbody tr"
     titles = page.texts(f"{rows} td:nth-child(2)")
     assert titles == [told.data.items[12].title, "Lost", "Earlier"]
+    # Each picture arrives on its own, so the missing one may be told last.
+    page.wait("[...document.querySelectorAll('.version')].some((frame) => frame.textContent === 'no picture')")
     assert page.texts(f"{rows} td:first-child") == ["", "no picture", ""]
     page.size(390)
     broken = page.evaluate(f"""[...document.querySelectorAll('{rows} td')].filter((cell) => {{
