@@ -6,6 +6,7 @@ On two days a year, an hour of Hobart time is skipped or repeated.
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -83,15 +84,20 @@ def test_training_is_on_mondays_after_the_refresh_of_that_morning() -> None:
     assert {(t.weekday(), t.hour, t.minute) for t in fired} == {(0, 5, 0)}
 
 
-def requests_at(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, moment: datetime) -> list[dg.RunRequest]:
-    """Return the runs that the schedule requests at a moment."""
+def evaluated_at(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, moment: datetime) -> Any:
+    """Return what the schedule says at a moment: the runs that it requests, or why it requests none."""
     with dg.build_schedule_context(
         instance,
         scheduled_execution_time=moment,
         repository_def=defs().get_repository_def(),
         resources={"lab": LabResource()},
     ) as context:
-        return list(schedule.evaluate_tick(context).run_requests or [])
+        return schedule.evaluate_tick(context)
+
+
+def requests_at(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, moment: datetime) -> list[dg.RunRequest]:
+    """Return the runs that the schedule requests at a moment."""
+    return list(evaluated_at(schedule, instance, moment).run_requests or [])
 
 
 def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own(instance: dg.DagsterInstance) -> None:
@@ -156,15 +162,9 @@ def test_without_a_key_only_niches_with_videos_get_runs(
     monkeypatch.delenv("THUMBLAB_YOUTUBE_API_KEY")
     settings.cache_clear()
     moment = datetime(2026, 10, 4, 3, tzinfo=HOBART)
-    with dg.build_schedule_context(
-        instance,
-        scheduled_execution_time=moment,
-        repository_def=defs().get_repository_def(),
-        resources={"lab": LabResource()},
-    ) as context:
-        for schedule in (daily_refresh, daily_map_of_all, weekly_training):
-            done = schedule.evaluate_tick(context)
-            assert (done.run_requests, done.skip_message) == ([], "no YouTube API key is set, and no niche has videos")
+    for schedule in (daily_refresh, daily_map_of_all, weekly_training):
+        done = evaluated_at(schedule, instance, moment)
+        assert (done.run_requests, done.skip_message) == ([], "no YouTube API key is set, and no niche has videos")
     facts = {"title": "t", "tags": [], "source": "catalogue", "published_at": moment, "collected_at": moment}
     with Lab.open().engine.begin() as connection:
         connection.execute(insert(channels), {"channel_id": "UCa", "title": "A"})
